@@ -179,6 +179,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What is logged: a level, or directives such as `seckill=debug`.
     pub log: String,
+    /// Megabytes that a log of `up` grows to before it is renamed; 0: it is never renamed.
+    pub log_mb: u64,
     /// How buyers are notified of their orders.
     pub notify: Notify,
     /// The shop's own inventory; `None` if there is none.
@@ -346,6 +348,7 @@ impl Config {
             captcha: values.captcha(&data)?,
             log_format: values.log_format()?,
             log: values.log_level("info")?,
+            log_mb: values.number("log_mb", 512, 0..=1_048_576)?,
             notify: values.notify(&data.join("notify-keys"))?,
             inventory_url: values.inventory_url()?,
             inventory_keys: values.path("inventory_keys", &data.join("inventory-keys"))?,

@@ -33,6 +33,8 @@ mod group;
 mod leftovers;
 /// The demo's accounts at the console.
 mod logins;
+/// The log files of a child.
+mod logs;
 /// Whether the ports can be had, and if not, why.
 mod ports;
 /// The redis-server of this box.

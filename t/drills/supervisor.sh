@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Kills redis-server, nginx's master and its worker with -9, one after another, in the
 # middle of one race of 3,000 buyers, and counts how long it takes until selling goes
-# on by itself and what was sold in the end. Then interrupts a drill of the program.
+# on by itself and what was sold in the end. Then lets the access log grow to its bound,
+# and interrupts a drill of the program.
 #
 # Prints a PASS or FAIL line for each fact, with the numbers. BUYERS changes 3,000.
 set -euo pipefail
@@ -64,6 +65,8 @@ mkdir -p "$work"
 shop_place "$work/data"
 # So that nobody sells in place of the worker that is killed.
 export SECKILL_EDGE_WORKERS=1
+# More than the race writes.
+export SECKILL_LOG_MB=20
 shop_start
 
 step "$buyers buyers race for $items items, while redis-server, nginx's master and its worker are killed"
@@ -89,6 +92,22 @@ fact "seckill verify" PASS "$verified"
 for name in redis-server nginx; do
     fact "starts of $name after a death, by the log" 1 "$(grep -c "$name is up again after" "$shop_log" || true)"
 done
+
+step "The access log grows to its bound"
+log=$SECKILL_DATA/logs/access.log
+head -c "${SECKILL_LOG_MB}000000" < <(yes '"a line that is none"') >>"$log"
+is_renamed() { [ -s "$log.1" ]; }
+poll_until 20 is_renamed || true
+fact "the log was renamed" yes "$(is_renamed && echo yes || echo no)"
+curl -fsS -o "$work/answer" -A after-renaming "$shop_url/api/time" || true
+is_logged() { grep -qs after-renaming "$log"; }
+poll_until 10 is_logged || true
+fact "nginx writes into a new one" yes "$(is_logged && echo yes || echo no)"
+logged() { cat "$log.1" "$log" | wc -l; }
+analysed() { ask_redis HGET seckill::analysis lines; }
+has_analysed() { [ "$(analysed)" = "$(logged)" ]; }
+poll_until 20 has_analysed || true
+fact "lines of both that the analysis has not read" 0 "$(($(logged) - $(analysed)))"
 
 step "Stopping"
 shop_stop && stopped=cleanly || stopped="with status $?"

@@ -421,6 +421,10 @@ pub const KEYS: &[Key] = &[
     ),
     key("log", "level of the log"),
     key("log_format", "format of log lines: human or json"),
+    key(
+        "log_mb",
+        "megabytes a log of \"up\" grows to before it is renamed to NAME.1; 0: never renamed",
+    ),
     key("nginx", "the nginx executable"),
     key("redis_server", "the redis-server executable"),
     key("module", "the nginx module"),

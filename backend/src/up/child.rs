@@ -136,6 +136,17 @@ impl Child {
         (how, self.tail())
     }
 
+    /// After its logs were renamed: has it open new ones by this signal.
+    pub(super) fn logs_renamed(&mut self, reopen: Option<Signal>) {
+        // Not that of one that stayed: what an earlier run wrote is still in it.
+        let length = std::fs::metadata(&self.log).map_or(0, |log| log.len());
+        self.log_start = self.log_start.min(length);
+        // Whoever has ended, and was waited for, may have left its id to another.
+        if let (Some(pid), Some(_), Some(signal)) = (self.group, self.process.id(), reopen) {
+            let _ = kill(pid, signal);
+        }
+    }
+
     /// The last lines that it wrote into its log, introduced and indented; empty if
     /// there are none.
     pub(super) fn tail(&self) -> String {

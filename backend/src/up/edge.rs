@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use nix::sys::signal::Signal;
+
 use super::child::Child;
+use super::logs::Logs;
 use super::supervised::Program;
 use super::{PATIENCE, UpError, until_well};
 use crate::config::{Config, Listen};
@@ -24,6 +27,7 @@ pub(super) struct Edge {
     arguments: [String; 6],
     folder: PathBuf,
     log: PathBuf,
+    logs: Logs,
     address: Listen,
 }
 
@@ -74,6 +78,10 @@ impl Edge {
             program,
             arguments,
             folder,
+            logs: Logs::new(
+                vec![log.clone(), config.logs_dir().join("access.log")],
+                config.log_mb,
+            ),
             log,
             address: Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, config.port))),
         };
@@ -127,6 +135,11 @@ fn is_forbidden(stderr: &str, port: u16) -> bool {
 
 impl Program for Edge {
     const NAME: &'static str = "nginx";
+    const REOPEN: Option<Signal> = Some(Signal::SIGUSR1);
+
+    fn logs(&mut self) -> &mut Logs {
+        &mut self.logs
+    }
 
     fn spawn(&self) -> Result<Child, UpError> {
         Child::spawn(

@@ -12,8 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use super::child::Child;
 use super::edge::find_program;
+use super::logs::Logs;
 use super::supervised::Program;
 use super::{PATIENCE, POLL, UpError};
 use crate::config::Config;
@@ -31,6 +34,7 @@ pub(super) struct RedisServer {
     folder: PathBuf,
     socket: PathBuf,
     log: PathBuf,
+    logs: Logs,
 }
 
 impl RedisServer {
@@ -72,6 +76,7 @@ impl RedisServer {
             arguments,
             folder,
             socket,
+            logs: Logs::new(vec![log.clone()], config.log_mb),
             log,
         })
     }
@@ -79,6 +84,11 @@ impl RedisServer {
 
 impl Program for RedisServer {
     const NAME: &'static str = "redis-server";
+    const REOPEN: Option<Signal> = None;
+
+    fn logs(&mut self) -> &mut Logs {
+        &mut self.logs
+    }
 
     fn spawn(&self) -> Result<Child, UpError> {
         // A killed server leaves its socket, which refuses connections.

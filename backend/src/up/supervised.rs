@@ -7,12 +7,19 @@ use nix::sys::signal::Signal;
 
 use super::UpError;
 use super::child::Child;
+use super::logs::{self, Logs};
 use crate::roles::restart::{Next, Restarts};
 
 /// A program that can be started any number of times.
 pub(super) trait Program {
     /// Its name in log lines.
     const NAME: &'static str;
+
+    /// The signal at which it opens its logs anew; `None` if it opens them for each line.
+    const REOPEN: Option<Signal>;
+
+    /// Its log files.
+    fn logs(&mut self) -> &mut Logs;
 
     /// Starts the process.
     fn spawn(&self) -> Result<Child, UpError>;
@@ -56,7 +63,8 @@ impl<P: Program> Supervised<P> {
         Ok(())
     }
 
-    /// Starts it again whenever it dies, until it cannot be kept up; returns why.
+    /// Starts it again whenever it dies, until it cannot be kept up; returns why. Its
+    /// logs are kept within their bound meanwhile.
     ///
     /// May be dropped at any moment: whatever runs then stays with `self`.
     pub(super) async fn keep_up(&mut self) -> UpError {
@@ -64,7 +72,7 @@ impl<P: Program> Supervised<P> {
             let Some(child) = &mut self.child else {
                 return std::future::pending().await;
             };
-            let (how, log) = child.ended().await;
+            let (how, log) = ended(&mut self.program, child).await;
             let died = Instant::now();
             let mut up_for = self.healthy_since.elapsed();
             let mut end = format!("it died ({how}) after {up_for:.1?}.{log}");
@@ -110,6 +118,21 @@ impl<P: Program> Supervised<P> {
     }
 }
 
+/// Waits until the child ends, and renames its logs whenever they have grown to their
+/// bound. Returns how it ended, and the end of its log.
+async fn ended<P: Program>(program: &mut P, child: &mut Child) -> (String, String) {
+    loop {
+        tokio::select! {
+            biased;
+            ended = child.ended() => return ended,
+            () = tokio::time::sleep(logs::EVERY) => {}
+        }
+        if program.logs().rotate() {
+            child.logs_renamed(P::REOPEN);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -122,10 +145,16 @@ mod tests {
     /// stays.
     struct Shell {
         folder: TempDir,
+        logs: Logs,
     }
 
     impl Program for Shell {
         const NAME: &'static str = "shell";
+        const REOPEN: Option<Signal> = None;
+
+        fn logs(&mut self) -> &mut Logs {
+            &mut self.logs
+        }
 
         fn spawn(&self) -> Result<Child, UpError> {
             let script = "echo >>starts; [ $(wc -l <starts) -gt 2 ] || exit 7; exec sleep 60";
@@ -144,7 +173,8 @@ mod tests {
     async fn a_child_that_dies_is_started_again_until_it_stays_up() {
         let folder = TempDir::new().unwrap();
         let starts = folder.path().join("starts");
-        let mut shell = Supervised::new(Shell { folder });
+        let logs = Logs::new(Vec::new(), 0);
+        let mut shell = Supervised::new(Shell { folder, logs });
         shell.start().await.unwrap();
         let third_start = async {
             while !std::fs::read_to_string(&starts).is_ok_and(|starts| starts.len() >= 3) {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -228,6 +230,38 @@ async fn a_redis_that_dies_is_started_again_and_has_lost_nothing() {
     assert!(log.contains("redis.log"), "{log}");
     assert!(log.contains("redis-server is up again after"), "{log}");
     assert!(system.running().is_empty());
+}
+
+#[tokio::test]
+async fn a_log_that_has_grown_to_its_bound_is_renamed_and_begun_anew() {
+    let mut system = Box::new();
+    let logs = system.data.path().join("logs");
+    let [log, old] = ["redis.log", "redis.log.1"].map(|name| logs.join(name));
+    system.up_with(&["--set", "log_mb=1"]).await;
+    for filler in ["first", "second"] {
+        let filler = format!("{filler}\n").repeat(1_000_000 / filler.len());
+        let mut file = OpenOptions::new().append(true).open(&log).unwrap();
+        file.write_all(filler.as_bytes()).unwrap();
+        eventually("the log is renamed", || async {
+            let text = std::fs::read_to_string(&old).unwrap_or_default();
+            text.ends_with(&filler).then_some(())
+        })
+        .await;
+        let socket = system.data.path().join("run/redis.sock");
+        let mut ask = Command::new("redis-cli");
+        ask.arg("-s").arg(socket).arg("bgrewriteaof");
+        assert!(ask.output().unwrap().status.success());
+        eventually("redis writes into a new one", || async {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            text.contains("rewrit").then_some(())
+        })
+        .await;
+        eventually("redis has rewritten its file", || async {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            text.contains("finished successfully").then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

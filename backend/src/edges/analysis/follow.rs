@@ -2,7 +2,8 @@
 //! restart.
 //!
 //! A log that is renamed is read on for a while beside its successor, since
-//! nginx's workers go on writing to it until each has reopened the new one. One
+//! nginx's workers go on writing to it until each has reopened the new one. If it was
+//! renamed twice since, its successor is `NAME.1` by then and is read before the newest. One
 //! that has become shorter was truncated (`copytruncate`) and is read from its
 //! beginning; what was written between the copy and the truncation is lost to
 //! every reader, which is why renaming is the better way.
@@ -294,6 +295,22 @@ impl Follower {
         Ok(read)
     }
 
+    /// The log that was begun after the current one: `NAME.1` if that was renamed, too,
+    /// before the current one was read to its end.
+    fn successor(&self) -> io::Result<Tail> {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".1");
+        if let (Some(current), Ok(renamed)) = (&self.current, Tail::open(Path::new(&name), 0)) {
+            let written = |tail: &Tail| tail.file.metadata()?.modified();
+            let is_current = renamed.is(current.device, current.inode);
+            // One that was last written before the current one is older than it.
+            if !is_current && written(&renamed)? >= written(current)? {
+                return Ok(renamed);
+            }
+        }
+        Tail::open(&self.path, 0)
+    }
+
     fn look_for_rotation(&mut self) -> io::Result<()> {
         let metadata = match std::fs::metadata(&self.path) {
             // Renamed, and not yet reopened.
@@ -309,7 +326,7 @@ impl Follower {
                 }
             }
             _ => {
-                let next = match Tail::open(&self.path, 0) {
+                let next = match self.successor() {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                     next => next?,
                 };

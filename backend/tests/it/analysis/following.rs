@@ -93,6 +93,26 @@ fn a_renamed_log_is_read_on_beside_its_successor() {
 }
 
 #[test]
+fn a_log_that_came_and_was_renamed_while_nobody_read_is_read_in_its_turn() {
+    let log = Log::new();
+    let mut follower = Follower::open(&log.path(), None).unwrap();
+    // Renamed before all that follows, and not to be read again.
+    log.write("an earlier one\n");
+    let earlier = log.rename(1);
+    earlier.set_modified(std::time::UNIX_EPOCH).unwrap();
+    log.write("one\n");
+    assert_eq!(read(&mut follower), ["one"]);
+    log.rename(2);
+    log.write("two\n");
+    assert_eq!(read(&mut follower), ["two"]);
+    log.rename(1);
+    log.write("three\n");
+    log.rename(1);
+    log.write("four\n");
+    assert_eq!(read(&mut follower), ["three", "four"]);
+}
+
+#[test]
 fn a_truncated_log_is_read_from_its_beginning() {
     let log = Log::new();
     let mut follower = Follower::open(&log.path(), None).unwrap();
