@@ -87,6 +87,19 @@ PYTHON
 }
 fact "the purchase role's journal" "StatefulSet, a claim of its own, scaled as StatefulSet, 1 service of names" "$(journal "$work/all.yaml")"
 
+# secrets FILE: the volumes with secrets that a process of another user could read: the
+# program refuses such key rings and payment settings.
+secrets() {
+    "$work/python/bin/python" - "$1" <<'PYTHON'
+import sys, yaml
+for it in filter(None, yaml.safe_load_all(open(sys.argv[1]))):
+    for volume in it.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", []):
+        if volume.get("secret", {"defaultMode": 0o440}).get("defaultMode", 0o644) & 0o007:
+            print(it["metadata"]["name"], volume["name"])
+PYTHON
+}
+fact "secrets that are open to others" "" "$(secrets "$work/all.yaml")"
+
 # --- The chart ---------------------------------------------------------------
 
 chart=kubernetes/helm/seckill
@@ -102,6 +115,7 @@ render --set secrets.keys=k1,secrets.redisUrl=redis://:p@r,secrets.databaseUrl=m
 for built in chart chart-full; do
     all_valid "$work/$built.yaml"
     protected "$work/$built.yaml"
+    fact "secrets of $built that are open to others" "" "$(secrets "$work/$built.yaml")"
 done
 count() { grep -c "^kind: $1$" "$work/$2.yaml" || true; }
 fact "budgets, one for each kind of pod" 5 "$(count PodDisruptionBudget chart)"
@@ -121,7 +135,7 @@ refused() {
 refused "no secret" "secrets.keys is empty"
 refused "no address of Redis" "secrets.redisUrl is empty" --set secrets.keys=k1
 refused "a misspelt value" "replica" --set secrets.existing=shop,purchase.replica=3
-long=a-name-that-is-longer-than-any-pod-can-bear-it
+long='a-name-that-is-longer-than-any-pod-can-bear-it'
 "$helm" template "$long" "$chart" --kube-version "${versions[0]}.0" --set secrets.existing=shop >/dev/null 2>"$work/said" &&
     said=built || said=$(grep -m 1 -o 'choose a shorter one' "$work/said" || cat "$work/said")
 fact "a release whose pods could not be named" "choose a shorter one" "$said"
@@ -139,6 +153,11 @@ fact "password, own secret" no "$(password --set secrets.existing=shop)"
 fact "password, own secret that has one" yes "$(password --set secrets.existing=shop,edge.redisPassword=true)"
 fact "password, own secret and Sentinels" yes "$(password --set secrets.existing=shop,edge.sentinel=shop)"
 fact "password, own secret that has none, and Sentinels" no "$(password --set secrets.existing=shop,edge.sentinel=shop,edge.redisPassword=false)"
+
+# What the secret has for the back ends, such as a payment provider's keys, is none of an
+# edge's business.
+entries() { sed -n 's/^ *- { key: \([a-z-]*\), path: \1 }$/\1/p' "$work/$1.yaml" | paste -sd ' '; }
+fact "entries of the secret that an edge has, without and with a password" "keys, keys redis-password" "$(entries chart), $(entries chart-full)"
 
 # --- The order of an upgrade ---------------------------------------------------
 

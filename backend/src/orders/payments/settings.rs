@@ -1,5 +1,6 @@
 //! The file with the providers' settings, `payments.toml`: a table for each provider that
-//! is set up. It holds secrets, so that only its owner may read it.
+//! is set up. It holds secrets, so that nobody but its owner and group may read it, as a key
+//! ring: where a platform mounts secrets, they are the group's.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,7 +32,7 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// Others may read the file.
-    #[error("the payment settings {} hold secrets, and others may read them; run \"chmod 600 {}\"", path.display(), path.display())]
+    #[error("the payment settings {} hold secrets, and others may read them; run \"chmod o= {}\"", path.display(), path.display())]
     Open {
         /// Its path.
         path: PathBuf,
@@ -163,7 +164,7 @@ fn read(path: &Path) -> Result<Option<String>, SettingsError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
-    if metadata.permissions().mode() & 0o077 != 0 {
+    if metadata.permissions().mode() & 0o007 != 0 {
         let path = path.to_owned();
         return Err(SettingsError::Open { path });
     }
