@@ -82,7 +82,8 @@ prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/tsdb"
 prometheus_pid=$!
 query() { curl -fsSG "http://127.0.0.1:$port/api/v1/query" --data-urlencode "query=$1"; }
 value() { query "$1" | perl -MJSON::PP -0ne 'print join " ", map { $_->{value}[1] } @{decode_json($_)->{data}{result}}'; }
-firing() { query 'ALERTS{alertstate="firing"}' | perl -MJSON::PP -0ne 'print join " ", sort map { $_->{metric}{alertname} . ($_->{metric}{part} ? "($_->{metric}{part})" : "") } @{decode_json($_)->{data}{result}}'; }
+# Each once, though both ops roles tell of it.
+firing() { query 'ALERTS{alertstate="firing"}' | perl -MJSON::PP -0ne 'my %of; print join " ", sort grep { !$of{$_}++ } map { $_->{metric}{alertname} . ($_->{metric}{part} ? "($_->{metric}{part})" : "") } @{decode_json($_)->{data}{result}}'; }
 # As where two ops roles run: one of two names.
 all_up() { [ "$(value 'count(up == 1)' 2>/dev/null)" = 4 ]; }
 poll_until 30 all_up || true
@@ -119,6 +120,9 @@ printf 'ALERTS\n' >>"$work/names"
 unknown=() wrong=()
 while IFS= read -r name; do grep -qx "$name" "$work/names" || unknown+=("$name"); done < <(grep -oE '\b(seckill|process)_[a-z_]+|\bALERTS\b|\bup\b' "$work/queries" | sort -u)
 fact "metrics that a rule or the board names and nothing has" "" "${unknown[*]-}"
+curl -fsS "http://127.0.0.1:$port/api/v1/label/route/values" | perl -MJSON::PP -0ne 'print "$_\n" for @{decode_json($_)->{data}}' >"$work/routes"
+fact "routes that a rule or the board names and nothing has" "" \
+    "$(sed -n 's/.*route="\([^"]*\)".*/\1/p' "$work/queries" | sort -u | grep -vxF -f "$work/routes" | paste -sd ' ')"
 while IFS= read -r line; do query "$line" >"$work/answer" 2>/dev/null || wrong+=("$line"); done <"$work/queries"
 fact "queries that Prometheus refuses ($(wc -l <"$work/queries") in all)" "" "${wrong[*]-}"
 fact "alerts of a sound system" "" "$(firing)"
