@@ -183,3 +183,31 @@ sub {
 }
 --- response_body
 kept, raised
+
+
+
+=== TEST 6: a reload is no loss of Redis, and connections that are lost together are one
+--- sale
+1 153 limit=3
+--- allow_errors
+--- config eval: $::gate
+--- request: GET /metrics
+--- response_body_filters eval
+sub {
+    my $connects = sub { main::metric('seckill_redis_connects_total') };
+    my $losses   = sub { main::metric('seckill_redis_losses_total') };
+    my ($old) = main::worker_pids();
+    main::reload();
+    SeckillTest::eventually(sub { !grep { $_ == $old } main::worker_pids() }, 30) or return "not reloaded\n";
+    SeckillTest::eventually(sub { $connects->() >= 2 }) or return "not connected\n";
+    my @seen = $losses->();
+    for (1 .. 2) {
+        my $before = $connects->();
+        redis('CLIENT', 'KILL', 'TYPE', 'normal');
+        SeckillTest::eventually(sub { $connects->() > $before }) or return "not connected again\n";
+        push @seen, $losses->();
+    }
+    return "@seen\n";
+}
+--- response_body
+0 1 1

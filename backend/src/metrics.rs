@@ -99,7 +99,12 @@ pub static RESTARTS: Counter = Counter::new(
 /// Connections that were made to a Redis.
 pub static REDIS_CONNECTS: Counter = Counter::new(
     "seckill_backend_redis_connects_total",
-    "Connections made to a Redis; it rises when one was lost.",
+    "Connections made to a Redis.",
+);
+/// Times that a Redis was lost; what several links lose together counts once.
+pub static REDIS_LOSSES: Counter = Counter::new(
+    "seckill_backend_redis_losses_total",
+    "Times that a Redis was lost and found again; what is lost within ten seconds counts once.",
 );
 
 /// Spans that did not reach the collector of traces.
@@ -120,7 +125,7 @@ pub static REVOKED_REFUSED: Counter = Counter::new(
 );
 
 /// All of them.
-static COUNTERS: [&Counter; 10] = [
+static COUNTERS: [&Counter; 11] = [
     &RELAYED,
     &PLACED,
     &RETRIED,
@@ -128,6 +133,7 @@ static COUNTERS: [&Counter; 10] = [
     &RECLAIMED,
     &RESTARTS,
     &REDIS_CONNECTS,
+    &REDIS_LOSSES,
     &SPANS_DROPPED,
     &SESSIONS_REVOKED,
     &REVOKED_REFUSED,

@@ -175,7 +175,9 @@ async fn supervise(target: Target, zone: Zone, work: impl AsyncFn(Link) -> Strin
                 let reason = rt::first(rt::first(work(link.clone()), closed), outside).await;
                 set(Status::Away);
                 drop(driver);
-                let lasted_ms = clock::monotonic_ms() - since_ms;
+                let now_ms = clock::monotonic_ms();
+                zone.counters().lose_redis(now_ms);
+                let lasted_ms = now_ms - since_ms;
                 if PROVEN.get() || lasted_ms >= LASTING_MS {
                     pause_ms = FIRST_PAUSE_MS;
                 }

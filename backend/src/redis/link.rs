@@ -7,11 +7,12 @@
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, RedisError};
+use seckill_core::redis::outage;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -363,7 +364,10 @@ impl Shared {
                 *flight = Flight::default();
                 crate::metrics::REDIS_CONNECTS.count();
                 let found = (live.conn.clone(), live.life);
-                *self.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live);
+                let mut slot = self.live.write().unwrap_or_else(PoisonError::into_inner);
+                if slot.replace(live).is_some() {
+                    count_loss();
+                }
                 Ok(found)
             }
             Err(reason) => {
@@ -415,6 +419,17 @@ impl Shared {
             .await
             .map_err(|error| error.to_string())?;
         Ok(live)
+    }
+}
+
+/// Counts that a link had lost its connection, once for all that lost theirs then.
+fn count_loss() {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let since_ms = last.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
+    if outage::is_another_loss(since_ms) {
+        *last = Some(Instant::now());
+        crate::metrics::REDIS_LOSSES.count();
     }
 }
 

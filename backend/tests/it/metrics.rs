@@ -185,6 +185,18 @@ async fn the_ops_role_gets_requests_while_redis_is_away() {
     says(r#""redis":"away""#).await;
 }
 
+#[tokio::test]
+async fn a_redis_that_restarts_is_one_loss_and_a_start_is_none() {
+    let (data, mut redis) = (TempDir::new().unwrap(), TestRedis::start().await);
+    let socket = data.path().join("ops.sock");
+    let _ops = ops(data.path(), &redis, &socket);
+    until_line(&socket, r#"seckill_part_up{part="redis"} 1"#).await;
+    until_line(&socket, "seckill_backend_redis_losses_total 0").await;
+    redis.kill();
+    redis.start_again().await;
+    until_line(&socket, "seckill_backend_redis_losses_total 1").await;
+}
+
 /// Nothing listens where "seckill up" would have its edge: an edge that nobody listed would
 /// be a critical alert for ever.
 #[tokio::test]

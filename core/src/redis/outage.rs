@@ -58,9 +58,28 @@ impl Logged {
     }
 }
 
+/// Connections that are lost within so long of one that was counted are part of that loss,
+/// in ms: a server that restarts ends the connections of every worker and link.
+const ONE_LOSS_MS: u64 = 10_000;
+
+/// Whether a connection that is lost now counts as another loss, if the one that was
+/// counted last was lost `since_ms` ago; `None` if none was.
+#[must_use]
+pub fn is_another_loss(since_ms: Option<u64>) -> bool {
+    since_ms.is_none_or(|since_ms| since_ms >= ONE_LOSS_MS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_all_workers_lose_at_once_is_one_loss() {
+        assert!(is_another_loss(None));
+        assert!(!is_another_loss(Some(0)));
+        assert!(!is_another_loss(Some(9_999)));
+        assert!(is_another_loss(Some(10_000)));
+    }
 
     /// Lines written over `until_ms` if the state is `state(ms)`.
     fn lines(until_ms: u64, state: impl Fn(u64) -> bool) -> Vec<(u64, bool)> {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use seckill_core::Verdict;
 use seckill_core::metrics::{Kind, LATENCY_BOUNDS_US, Page, latency_bucket};
+use seckill_core::redis::outage;
 
 /// A number that rises, or one that was counted elsewhere.
 #[repr(transparent)]
@@ -73,6 +74,10 @@ pub(crate) struct Counters {
     pub(crate) left_out: Counter,
     /// Times that a worker connected to Redis.
     pub(crate) redis_connects: Counter,
+    /// Times that Redis was lost; see [`outage::is_another_loss`].
+    pub(crate) redis_losses: Counter,
+    /// When that was counted last, monotonic ms; 0 for never.
+    redis_lost_ms: AtomicU64,
     /// Last lease number that was used.
     pub(crate) leases: Counter,
     /// Last arrival number that was used.
@@ -83,6 +88,19 @@ impl Counters {
     /// Counts a refusal.
     pub(crate) fn refuse(&self, verdict: Verdict) {
         self.refused[verdict as usize].add(1);
+    }
+
+    /// Counts that a worker lost its connection to Redis at `now_ms` of the monotonic clock.
+    pub(crate) fn lose_redis(&self, now_ms: u64) {
+        let last_ms = self.redis_lost_ms.load(Relaxed);
+        let since_ms = (last_ms > 0).then(|| now_ms.saturating_sub(last_ms));
+        let claim = || {
+            let last = &self.redis_lost_ms;
+            last.compare_exchange(last_ms, now_ms, Relaxed, Relaxed)
+        };
+        if outage::is_another_loss(since_ms) && claim().is_ok() {
+            self.redis_losses.add(1);
+        }
     }
 
     /// Counts a command to Redis that ended after `micros`, with a reply or without.
@@ -110,7 +128,7 @@ impl Counters {
             "Requests that wait for Redis now.",
             parked,
         );
-        let counters: [(&str, &str, &Counter); 12] = [
+        let counters: [(&str, &str, &Counter); 13] = [
             (
                 "admitted_total",
                 "Requests that the gate admitted.",
@@ -166,6 +184,11 @@ impl Counters {
                 "redis_connects_total",
                 "Times that a worker connected to Redis.",
                 &self.redis_connects,
+            ),
+            (
+                "redis_losses_total",
+                "Times that Redis was lost; what all workers lose within ten seconds counts once.",
+                &self.redis_losses,
             ),
         ];
         for (name, help, counter) in counters {

@@ -30,7 +30,7 @@ pub(crate) const MAX_BUCKETS: usize = 16;
 const PLACES: usize = 2 * MAX_BUCKETS;
 /// Changes with every change of the layout: after a reload with a newer module, a
 /// zone of the old layout is refused rather than misread.
-const LAYOUT: u64 = 0x5ec_c111_001b;
+const LAYOUT: u64 = 0x5ec_c111_001c;
 /// Bytes of the longest name of an edge.
 const NODE_BYTES: usize = 48;
 
