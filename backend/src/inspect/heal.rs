@@ -1,6 +1,6 @@
 //! Heals segments that were halted because their Redis is older than the ledger, and a
-//! main Redis that came back empty, or older than the approval of a round, as far as that is
-//! exact.
+//! main Redis or a master of the stock that came back empty, or a main Redis that came back
+//! older than the approval of a round, as far as that is exact.
 //!
 //! Ledger, orders and journals know what the Redis has forgotten. Where they account for
 //! every item, the segment is put back to what they say, and sells again by itself.
@@ -61,7 +61,8 @@ struct Before {
 /// What needs healing.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ill {
-    /// Rounds with a halted segment, or of whose approval the catalogue knows nothing.
+    /// Rounds with a halted segment, with one that has lost its stock, or of whose approval
+    /// the catalogue knows nothing.
     rounds: BTreeSet<String>,
     /// Whether the catalogue is gone, and rounds are published.
     catalogue: bool,
@@ -109,7 +110,8 @@ impl Healer {
         failed
     }
 
-    /// Which rounds have a halted segment or are missing, and whether the catalogue is gone.
+    /// Which rounds have a halted segment or one without stock, or are missing, and whether
+    /// the catalogue is gone.
     async fn look(&self, before: &mut Before) -> Result<Ill, RebuildError> {
         let mut conn = self.redis.conn().await?;
         let life = self.redis.life();
@@ -119,40 +121,9 @@ impl Healer {
             ill.catalogue = rounds.iter().any(|stored| stored.published_ms.is_some());
         }
         let products = catalogue::read(&mut conn).await?;
-        let all = products
-            .iter()
-            .flat_map(|(item, entry)| Segment::all(item, entry));
-        let sorted = self
-            .segments
-            .by_master(all.collect(), |segment: &Segment| {
-                (&segment.item, segment.number)
-            })
-            .await?;
-        for (link, here) in sorted {
-            // A master that is away has nothing to heal yet.
-            let Ok(mut conn) = link.conn().await else {
-                continue;
-            };
-            let mut pipe = redis::Pipeline::with_capacity(here.len());
-            for segment in &here {
-                let key = keys::stock(&segment.item, segment.number);
-                pipe.hget(key, keys::STOCK_HALTED);
-            }
-            let replies: Vec<RedisResult<Value>> =
-                pipe.ignore_errors().query_async(&mut conn).await?;
-            for (segment, reply) in here.iter().zip(replies) {
-                let reason: Option<String> = reply.ok().and_then(|it| from_redis_value(it).ok()?);
-                let Some(reason) = reason else { continue };
-                match reason.strip_prefix(keys::HALTED_REPLAYS) {
-                    None => _ = ill.rounds.insert(segment.item.round().to_owned()),
-                    // Whoever was to end this has died.
-                    Some(first_ms) if first_ms.parse().unwrap_or(0) + LATE_MS < now_ms() => {
-                        let Segment { item, number } = segment;
-                        let resume = scripts::stock::resume(item, *number, Duration::ZERO);
-                        resume.run(&mut conn).await?;
-                    }
-                    Some(_) => {}
-                }
+        for round in self.look_at_segments(&products, &mut ill).await? {
+            if self.had_stock(&round).await? {
+                ill.rounds.insert(round);
             }
         }
         if before.complete != Some(life) && !ill.catalogue {
@@ -171,6 +142,63 @@ impl Healer {
         Ok(ill)
     }
 
+    /// Notes the rounds that have a halted segment, and returns those that have a segment
+    /// without stock. Ends the replaying of segments that nobody ended.
+    async fn look_at_segments(
+        &self,
+        products: &Products,
+        ill: &mut Ill,
+    ) -> Result<BTreeSet<String>, RebuildError> {
+        let all = products
+            .iter()
+            .flat_map(|(item, entry)| Segment::all(item, entry));
+        let mut bare = BTreeSet::new();
+        let sorted = self
+            .segments
+            .by_master(all.collect(), |segment: &Segment| {
+                (&segment.item, segment.number)
+            })
+            .await?;
+        for (link, here) in sorted {
+            // A master that is away has nothing to heal yet.
+            let Ok(mut conn) = link.conn().await else {
+                continue;
+            };
+            let mut pipe = redis::Pipeline::with_capacity(here.len());
+            for segment in &here {
+                let key = keys::stock(&segment.item, segment.number);
+                pipe.hmget(key, &[keys::STOCK_HALTED, "sale_stock_amount"]);
+            }
+            let replies: Vec<RedisResult<Value>> =
+                pipe.ignore_errors().query_async(&mut conn).await?;
+            for (segment, reply) in here.iter().zip(replies) {
+                // A segment that moves to another master of a Cluster is refused.
+                let held = reply.ok().and_then(|it| from_redis_value(it).ok());
+                let (reason, for_sale): (Option<String>, Option<String>) = match held {
+                    Some(held) => held,
+                    None => continue,
+                };
+                let Some(reason) = reason else {
+                    if for_sale.is_none() {
+                        bare.insert(segment.item.round().to_owned());
+                    }
+                    continue;
+                };
+                match reason.strip_prefix(keys::HALTED_REPLAYS) {
+                    None => _ = ill.rounds.insert(segment.item.round().to_owned()),
+                    // Whoever was to end this has died.
+                    Some(first_ms) if first_ms.parse().unwrap_or(0) + LATE_MS < now_ms() => {
+                        let Segment { item, number } = segment;
+                        let resume = scripts::stock::resume(item, *number, Duration::ZERO);
+                        resume.run(&mut conn).await?;
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(bare)
+    }
+
     /// The rounds that were put on sale, and of which the catalogue has no product. The
     /// database is read after the catalogue: a round that retires is noted there first.
     async fn missing(&self, products: &Products) -> Result<BTreeSet<String>, RebuildError> {
@@ -178,6 +206,14 @@ impl Healer {
         let mut missing = self.store.rounds_in_redis().await?;
         missing.retain(|round| !listed.contains(&**round));
         Ok(missing.into_iter().collect())
+    }
+
+    /// Whether every segment of a round has stock unless its Redis lost it: all of it was
+    /// preloaded, and none was removed since, as of a round that retires.
+    async fn had_stock(&self, round: &str) -> Result<bool, RebuildError> {
+        let stored = self.store.round(round).await?;
+        let is_published = stored.is_some_and(|stored| stored.published_ms.is_some());
+        Ok(is_published && !self.store.is_retired(round).await?)
     }
 
     async fn heal(&self, round: Option<String>) -> Result<(), RebuildError> {

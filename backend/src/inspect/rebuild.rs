@@ -15,7 +15,7 @@ use seckill_core::sale::catalogue::Entry;
 
 use crate::inspect::verify;
 use crate::inspect::verify::VerifyError;
-use crate::inspect::verify::gather;
+use crate::inspect::verify::gather::{self, ProductState};
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::publish::{self, PublishError};
@@ -63,6 +63,19 @@ pub enum RebuildError {
     /// It changes faster than it can be rebuilt.
     #[error("{0} changes while it is put back; stop its edges and back ends, and try again")]
     Moving(Item),
+    /// The stock is there, where the configuration does not look for it.
+    #[error(
+        "segment {segment} has its stock on {has}, and redis_segments leads to {wanted}, which has none: \
+         give the list the order that it had when the round was approved"
+    )]
+    Elsewhere {
+        /// The segment.
+        segment: Segment,
+        /// Where its stock is.
+        has: String,
+        /// Where the configuration has it.
+        wanted: String,
+    },
     /// Ledger and orders do not account for every item.
     #[error(
         "{item} stays halted: ledger and orders do not account for every item ({why}); look at \"seckill \
@@ -261,6 +274,7 @@ impl Rebuilder<'_> {
                 product.amount = amount.unwrap_or(product.amount);
             }
             let state = gather::gather(system, &item, &entry).await?;
+            self.refuse_elsewhere(&state, options).await?;
             let outcome = Outcome::of(&state, &product);
             if outcome.is_right(on_sale) {
                 return Ok(None);
@@ -286,6 +300,47 @@ impl Rebuilder<'_> {
             }
         }
         Err(RebuildError::Moving(item))
+    }
+
+    /// Refuses to make stock anew of which another master still has the first: the list of
+    /// masters was changed, and processes that have not read it yet sell by the old one.
+    async fn refuse_elsewhere(
+        &self,
+        state: &ProductState,
+        options: &Options,
+    ) -> Result<(), RebuildError> {
+        let bare = state.segments.iter().filter(|it| it.stock.is_none());
+        let bare: Vec<&Segment> = bare.map(|it| &it.id).collect();
+        if bare.is_empty() {
+            return Ok(());
+        }
+        let mut masters = self.segments.masters().await?;
+        masters.push(self.redis.clone());
+        for master in masters {
+            let mut conn = match master.conn().await {
+                Ok(conn) => conn,
+                Err(error) if options.only_exact => return Err(error.into()),
+                // A person knows which master is gone for good.
+                Err(_) => continue,
+            };
+            for segment in &bare {
+                let Segment { item, number } = segment;
+                let wanted = self.segments.link(item, *number).await?;
+                let mut read = redis::cmd("HEXISTS");
+                read.arg(keys::stock(item, *number))
+                    .arg("sale_stock_amount");
+                // A master of a Cluster refuses what another one holds.
+                let is_here = read.query_async(&mut conn).await.unwrap_or(false);
+                if is_here && !wanted.is_same(&master) {
+                    return Err(RebuildError::Elsewhere {
+                        segment: (*segment).clone(),
+                        has: master.address().to_owned(),
+                        wanted: wanted.address().to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Lets segments that were halted replay what waits for them in journals, now that they

@@ -125,8 +125,11 @@ impl Retirer<'_> {
             .query_async(&mut conn)
             .await?;
         let (Some(sale), Some(locked), Some(saled)) = (sale, locked, saled) else {
-            return Ok(match (sale, locked, saled) {
-                (None, None, None) => Ok(None),
+            let archived = self.store.last_archived(item, *number).await?;
+            return Ok(match (sale, locked, saled, archived) {
+                (None, None, None, None) => Ok(None),
+                // It is put back first (`inspect/heal.rs`): what it held goes on record.
+                (None, None, None, Some(_)) => Err(format!("segment {segment} has lost its stock")),
                 _ => Err(format!("segment {segment} has lost an amount")),
             });
         };

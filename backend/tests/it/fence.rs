@@ -18,9 +18,12 @@ use seckill_core::keys;
 use seckill_core::orders::purchase::Reason;
 
 use crate::common::shop::Shop;
-use crate::common::{eventually, item, record, scripts, stock};
+use crate::common::{eventually, item, scripts, stock};
 use crate::journal::disk::request;
 use crate::stock_rebuild;
+
+/// A Redis that comes back empty.
+mod empty;
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,
@@ -417,26 +420,6 @@ async fn a_process_that_starts_while_others_sell_halts_nothing() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     };
     tokio::join!(crowd("a"), crowd("b"), crowd("c"), crowd("d"), starts);
-    shop.shut().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_empty_redis_is_put_back_without_a_person() {
-    let mut shop = open(10).await;
-    shop.run_all();
-    buys(&shop, 0..4).await;
-    shop.until_orders(4).await;
-    shop.until_drained().await;
-    let mut conn = shop.link.conn().await.unwrap();
-    redis::cmd("FLUSHALL").exec_async(&mut conn).await.unwrap();
-    assert_eq!(shop.result("u0").await["status"], "unknown");
-    heals(&mut shop);
-    let mut sold = 0;
-    for n in 10..20 {
-        sold += u32::from(ends_with_an_item(&shop, &format!("late{n}")).await);
-    }
-    assert_eq!(sold, 6);
-    assert!(record(&shop.link, "u0").await.is_some());
     shop.shut().await;
 }
 

@@ -184,6 +184,24 @@ async fn orders_that_are_cancelled_after_their_round_retired_are_settled() {
 }
 
 #[tokio::test]
+async fn a_round_whose_redis_lost_its_stock_stays_until_that_is_put_back() {
+    let mut shop = Shop::open(10).await;
+    store_round(&shop).await;
+    shop.run_all();
+    shop.until_drained().await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let _: i64 = conn.del(keys::stock(&item(), 1)).await.unwrap();
+    let retirer = Retirer {
+        store: &shop.store,
+        redis: &shop.link,
+        segments: &shop.segments,
+    };
+    let later = "segment 1::153::01 has lost its stock".to_owned();
+    assert_eq!(retirer.retire("1").await.unwrap(), Retired::Later(later));
+    shop.shut().await;
+}
+
+#[tokio::test]
 async fn a_retirement_that_broke_off_is_completed() {
     let mut shop = Shop::open(10).await;
     store_round(&shop).await;

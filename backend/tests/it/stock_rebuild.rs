@@ -20,6 +20,11 @@ pub(crate) async fn open(amount: u64) -> Shop {
     known(Shop::open(amount).await, &[amount]).await
 }
 
+/// The same, with this much on each of its masters.
+pub(crate) async fn open_on_masters(amounts: &[u64]) -> Shop {
+    known(Shop::open_on_masters(amounts).await, amounts).await
+}
+
 /// The shop, with its round in the database, this much in each segment.
 async fn known(shop: Shop, segments: &[u64]) -> Shop {
     store_round(&shop, "1", segments).await;

@@ -104,7 +104,8 @@ impl Shop {
     /// new one.
     pub async fn fenced(&mut self, limits: Limits) {
         self.link = self.redis.link().await;
-        self.segments = Segments::on(self.link.clone());
+        let masters: Vec<String> = self.masters.iter().map(TestRedis::url).collect();
+        self.segments = Segments::open(&self.link, &masters).unwrap();
         let journals = Journals::open(&self.folder.path().join("journal"), limits).unwrap();
         let archive = LazyStore::opened(self.store.clone());
         let (link, segments) = (self.link.clone(), self.segments.clone());

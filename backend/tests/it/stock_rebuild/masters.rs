@@ -5,14 +5,15 @@ use std::ops::Range;
 
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
-use seckill::inspect::rebuild::{Options, Report};
+use seckill::inspect::rebuild::{Options, RebuildError, Report};
+use seckill::redis::segments::Segments;
 use seckill::stock::transfer;
 use seckill_core::keys;
 
-use super::{known, rebuild};
+use super::{open_on_masters, rebuild};
 use crate::common::masters::totals;
 use crate::common::shop::{Shop, click};
-use crate::common::{entry, eventually, item};
+use crate::common::{TestRedis, entry, eventually, item};
 
 const AMOUNTS: [u64; 3] = [20, 20, 20];
 const TOTAL: u64 = 60;
@@ -56,7 +57,7 @@ async fn sell_out(shop: &Shop) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_masters_one_is_emptied_and_one_is_old_and_exactly_all_is_sold() {
-    let mut shop = known(Shop::open_on_masters(&AMOUNTS).await, &AMOUNTS).await;
+    let mut shop = open_on_masters(&AMOUNTS).await;
     shop.run_all();
     shop.settle();
     let (link, segments) = (shop.link.clone(), shop.segments.clone());
@@ -127,5 +128,33 @@ async fn of_several_masters_one_is_emptied_and_one_is_old_and_exactly_all_is_sol
     assert_eq!((for_sale, locked, paid, on_its_way), (0, TOTAL - 8, 8, 0));
     let report = shop.verify().await;
     assert!(report.pass, "{}", report.text());
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn no_second_stock_is_made_where_the_list_of_masters_was_turned_round() {
+    let mut shop = open_on_masters(&[20, 20]).await;
+    shop.archive();
+    eventually("both are archived", || async {
+        let of = async |segment| shop.store.ledger(&item(), segment).await.unwrap().len();
+        (of(1).await + of(2).await == 2).then_some(())
+    })
+    .await;
+    let mut urls: Vec<String> = shop.masters.iter().map(TestRedis::url).collect();
+    urls.reverse();
+    let right = shop.segments.clone();
+    shop.segments = Segments::open(&shop.link, &urls).unwrap();
+    for only_exact in [false, true] {
+        let options = Options {
+            only_exact,
+            ..Options::default()
+        };
+        let refused = rebuild(&shop, options).await.unwrap_err();
+        assert!(
+            matches!(refused, RebuildError::Elsewhere { .. }),
+            "{refused}"
+        );
+    }
+    assert_eq!(totals(&right, &entry(40, 2)).await, (40, 0, 0));
     shop.shut().await;
 }
