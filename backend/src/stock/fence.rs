@@ -54,9 +54,9 @@ pub struct Fence {
     sold: Sold,
     /// Segments that this process halted, until it sells from them again.
     halted: RwLock<HashSet<Segment>>,
-    /// What was on sale when it was last read; held while a connection is checked, so
-    /// that it is checked once.
-    products: tokio::sync::Mutex<Products>,
+    /// What was on sale when it was last read; held while a connection is checked or a
+    /// segment halted, so that it is done once.
+    products: Arc<tokio::sync::Mutex<Products>>,
     /// What waits to be compared with the archive; while there is something, a task tries.
     unread: Mutex<Vec<Unread>>,
     /// This fence, for that task.
@@ -124,7 +124,7 @@ impl Fence {
             forgotten,
             sold: Sold::default(),
             halted: RwLock::default(),
-            products: tokio::sync::Mutex::default(),
+            products: Arc::default(),
             unread: Mutex::default(),
             own: own.clone(),
         });
@@ -312,6 +312,7 @@ impl Fence {
                 has: unread.has,
                 known,
             };
+            let _alone = self.products.lock().await;
             self.halt(&unread.link, &behind).await?;
         }
         Ok(())
@@ -365,17 +366,47 @@ impl Fence {
             .run(&mut conn)
             .await?;
         self.note_halted(segment);
-        let forgotten = self.sold.after(segment, *has);
+        self.keep_forgotten(segment, *has).await;
+        Ok(())
+    }
+
+    /// Journals what this process sold of a segment behind the last event that its Redis
+    /// `has`. Only what is on the disk leaves the memory.
+    async fn keep_forgotten(&self, segment: &Segment, has: EntryId) {
+        let forgotten = self.sold.after(segment, has);
+        let events = forgotten.iter().map(|(event, _)| *event);
         let Some(journal) = self.forgotten.as_ref().filter(|_| !forgotten.is_empty()) else {
-            return Ok(());
+            return self.sold.forget(segment, &events.collect());
         };
-        let count = forgotten.len();
-        for request in forgotten {
-            if let Err(error) = journal.append(request).await {
-                tracing::error!(%segment, %error, "a purchase that its Redis has forgotten is not made again");
+        let requests = forgotten.iter().map(|(_, request)| request.clone());
+        let outcomes = journal.append_all(requests.collect()).await;
+        let mut kept = HashSet::with_capacity(forgotten.len());
+        for ((event, Request { user, request, .. }), outcome) in forgotten.iter().zip(outcomes) {
+            match outcome {
+                Ok(()) => _ = kept.insert(*event),
+                Err(error) => {
+                    tracing::error!(%segment, user, request, %error, "a purchase that its Redis has forgotten is not made again");
+                }
             }
         }
+        self.sold.forget(segment, &kept);
+        let count = kept.len();
         tracing::warn!(%segment, count, "what this process sold since is made again once the segment is healed");
+    }
+
+    /// Checks a connection; `products` is what was on sale when it was last read.
+    async fn examine(
+        &self,
+        link: &RedisLink,
+        life: u64,
+        products: &mut Products,
+    ) -> Result<(), RedisLinkError> {
+        let check = self.check(link, products).await?;
+        for behind in &check.behind {
+            self.halt(link, behind).await?;
+        }
+        link.clear(life);
+        self.keep(link, check.unread, check.at_ms);
         Ok(())
     }
 }
@@ -383,17 +414,25 @@ impl Fence {
 impl Guard for Fence {
     fn admit<'a>(&'a self, link: &'a RedisLink, life: u64) -> Admission<'a> {
         Box::pin(async move {
-            let mut products = self.products.lock().await;
+            let ended = |reason: String| RedisLinkError::Away {
+                address: link.address().to_owned(),
+                reason,
+            };
+            let mut products = Arc::clone(&self.products).lock_owned().await;
             if link.is_cleared(life) {
                 return Ok(());
             }
-            let check = self.check(link, &mut products).await?;
-            for behind in &check.behind {
-                self.halt(link, behind).await?;
+            let Some(own) = self.own.upgrade() else {
+                return Err(ended("this process ends".to_owned()));
+            };
+            // In a task of its own: whoever asks for the connection may leave, and with a
+            // request that is dropped half of what was forgotten would be.
+            let checked = link.clone();
+            let check = async move { own.examine(&checked, life, &mut products).await };
+            match tokio::spawn(check).await {
+                Ok(checked) => checked,
+                Err(error) => Err(ended(format!("its check ended: {error}"))),
             }
-            link.clear(life);
-            self.keep(link, check.unread, check.at_ms);
-            Ok(())
         })
     }
 }

@@ -187,6 +187,18 @@ impl Journals {
     }
 }
 
+const ENDED: &str = "its writer has ended";
+
+/// A request that the writer has.
+struct Appending(oneshot::Receiver<Result<(), AppendError>>);
+
+impl Appending {
+    async fn outcome(self) -> Result<(), AppendError> {
+        let outcome = self.0.await;
+        outcome.unwrap_or_else(|_| Err(AppendError::Unknown(ENDED.to_owned())))
+    }
+}
+
 /// Where the journals of what was forgotten are.
 fn of_forgotten(base: &Path) -> PathBuf {
     base.join("forgotten")
@@ -268,13 +280,33 @@ impl Journal {
     /// # Errors
     /// [`AppendError`].
     pub async fn append(&self, request: Request) -> Result<(), AppendError> {
+        self.begin(request).await?.outcome().await
+    }
+
+    /// Appends requests in this order, many in one sync; returns once all are on the disk,
+    /// with what became of each.
+    pub async fn append_all(&self, requests: Vec<Request>) -> Vec<Result<(), AppendError>> {
+        let mut begun = Vec::with_capacity(requests.len());
+        for request in requests {
+            begun.push(self.begin(request).await);
+        }
+        let mut outcomes = Vec::with_capacity(begun.len());
+        for append in begun {
+            outcomes.push(match append {
+                Ok(append) => append.outcome().await,
+                Err(error) => Err(error),
+            });
+        }
+        outcomes
+    }
+
+    /// Hands a request to the writer.
+    async fn begin(&self, request: Request) -> Result<Appending, AppendError> {
         let (done, outcome) = oneshot::channel();
-        let ended = || AppendError::NotWritten("its writer has ended".to_owned());
         let command = Command::Append { request, done };
-        self.commands.send(command).await.map_err(|_| ended())?;
-        outcome
-            .await
-            .unwrap_or_else(|_| Err(AppendError::Unknown("its writer has ended".to_owned())))
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| AppendError::NotWritten(ENDED.to_owned()))?;
+        Ok(Appending(outcome))
     }
 
     /// Whether it takes requests, which one at its bound does again by itself.

@@ -24,6 +24,8 @@ use crate::stock_rebuild;
 
 /// A Redis that comes back empty.
 mod empty;
+/// What a process remembers of what it sold.
+mod memory;
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,

@@ -3,7 +3,7 @@
 //! The archive is behind by less than a second, or by as long as the database is away.
 //! What is in the archive need not be here, but nobody says so; hence a bound.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -111,21 +111,30 @@ impl Sold {
         self.segments().get(segment)?.last
     }
 
-    /// What was sold behind this event, in order. It is forgotten here: whoever makes
-    /// it again notes it again.
-    pub(super) fn after(&self, segment: &Segment, event: EntryId) -> Vec<Request> {
-        let mut segments = self.segments();
-        let Some(recent) = segments.get_mut(segment) else {
-            return Vec::new();
+    /// What was sold behind this event, in order, each with its own event.
+    pub(super) fn after(&self, segment: &Segment, event: EntryId) -> Vec<(EntryId, Request)> {
+        let mut after: Vec<_> = match self.segments().get(segment) {
+            Some(recent) => recent.after(event).collect(),
+            None => return Vec::new(),
         };
-        recent.last = None;
-        let mut purchases: Vec<_> = std::mem::take(&mut recent.purchases).into();
-        purchases.retain(|(id, _, _)| *id > event);
-        purchases.sort_by_key(|(id, _, _)| *id);
-        purchases
-            .into_iter()
-            .map(|(_, _, request)| request)
-            .collect()
+        after.sort_by_key(|(id, _)| *id);
+        after
+    }
+
+    /// Forgets the purchases of these events, and the last event with them: whoever makes
+    /// them again notes them again.
+    pub(super) fn forget(&self, segment: &Segment, events: &HashSet<EntryId>) {
+        if let Some(recent) = self.segments().get_mut(segment) {
+            recent.purchases.retain(|(id, _, _)| !events.contains(id));
+            recent.last = recent.purchases.iter().map(|(id, _, _)| *id).max();
+        }
+    }
+}
+
+impl Recent {
+    fn after(&self, event: EntryId) -> impl Iterator<Item = (EntryId, Request)> {
+        let after = self.purchases.iter().filter(move |(id, _, _)| *id > event);
+        after.map(|(id, _, request)| (*id, request.clone()))
     }
 }
 
@@ -188,6 +197,24 @@ mod tests {
             .filter(|it| !it.purchases.is_empty())
             .count();
         assert_eq!(kept, 1, "of a thousand rounds only the one that sells");
+    }
+
+    #[test]
+    fn what_was_not_journalled_is_kept_and_compared_again() {
+        let sold = Sold::default();
+        let segment = sell(&sold, 1, 1_003);
+        for at_ms in [1_001, 1_002, 1_004] {
+            sell(&sold, 1, at_ms);
+        }
+        let id = |ms: u64| EntryId { ms, seq: 0 };
+        let after = |event| sold.after(&segment, event).into_iter().map(|(it, _)| it);
+        let forgotten: Vec<_> = after(id(1_001)).collect();
+        assert_eq!(forgotten, [id(1_002), id(1_003), id(1_004)]);
+        sold.forget(&segment, &[id(1_002), id(1_004)].into());
+        assert_eq!(after(id(1_001)).collect::<Vec<_>>(), [id(1_003)]);
+        assert_eq!(sold.last(&segment), Some(id(1_003)));
+        sold.forget(&segment, &[id(1_001), id(1_003)].into());
+        assert_eq!(sold.last(&segment), None);
     }
 
     #[test]
