@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::ids::Item;
@@ -19,7 +20,7 @@ use seckill_core::keys;
 use seckill_core::orders::order::OrderId;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::stock::ledger::EntryId;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::numbers::Numbers;
@@ -33,12 +34,15 @@ use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::stock::fence::Fence;
 use crate::stock::journal::{Entry, Journal, Journals, Limits};
+use crate::store::LazyStore;
 use crate::time::periodic;
 
 /// Requests in one round trip.
 const BATCH: usize = 128;
 /// Pause before a segment that could not be replayed is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long the database may take to say whether a round has retired: others' requests wait.
+const DATABASE: Duration = Duration::from_millis(500);
 /// How often it is looked for journals that dead processes left.
 const ADOPT_EVERY: Duration = Duration::from_secs(5);
 
@@ -55,6 +59,8 @@ pub struct Replayer {
     base: Option<(PathBuf, Limits)>,
     /// What selling means at one of several sites.
     site: Option<SiteState>,
+    /// Says which rounds have retired.
+    store: Option<LazyStore>,
 }
 
 /// Number of the last record of each file that was replayed on each segment.
@@ -76,7 +82,13 @@ impl Replayer {
             fence,
             base: None,
             site: None,
+            store: None,
         }
+    }
+
+    /// Gives up what was journalled for rounds that have retired, by this database.
+    pub(super) fn retiring_by(self, store: Option<LazyStore>) -> Self {
+        Self { store, ..self }
     }
 
     /// Replays as one of several sites: nothing while this one may not sell.
@@ -216,6 +228,11 @@ impl Replayer {
             self.note(journal, segment, &decided).await;
             match stopped {
                 None => {}
+                Some(Stopped::Failed(error))
+                    if error.code() == Some("NOSTOCK") && self.is_retired(&segment.item).await =>
+                {
+                    give_up(journal, segment, &entries[decided.len()..]);
+                }
                 Some(Stopped::Failed(error)) => {
                     let error = RedisLinkError::from(error);
                     if !self.segments.has_moved(&error).await {
@@ -243,6 +260,21 @@ impl Replayer {
                 }
             }
         }
+    }
+
+    /// Whether a product has left Redis with its round, for good. One that is on sale has not,
+    /// and its stock will be put back.
+    async fn is_retired(&self, item: &Item) -> bool {
+        let (Some(store), Ok(mut conn)) = (&self.store, self.redis.conn().await) else {
+            return false;
+        };
+        let listed = conn.hexists(keys::CATALOGUE, item.to_string()).await;
+        if listed.unwrap_or(true) {
+            return false;
+        }
+        let read = async { store.get().await?.is_retired(item.round()).await };
+        // Where it is not known yet, it is asked again.
+        matches!(timeout(DATABASE, read).await, Ok(Ok(true)))
     }
 
     /// The leases of these requests that Redis has no record of: settled by now, or
@@ -406,6 +438,19 @@ fn in_vain(waiting: &[Arc<Entry>], when_gone: WhenGone) -> &[Arc<Entry>] {
         WhenGone::SpendPermit => &waiting[..as_much.count()],
         WhenGone::LeavePermit | WhenGone::LookElsewhere => &waiting[..1],
     }
+}
+
+/// Finishes requests for a round that has retired: they buy nothing any more. Their buyers
+/// read what the database says.
+fn give_up(journal: &Journal, segment: &Segment, entries: &[Arc<Entry>]) {
+    for entry in entries {
+        let (user, request) = (&entry.request.user, &entry.request.request);
+        tracing::error!(
+            %segment, user, request, at_ms = entry.request.at_ms,
+            "a journalled purchase is not made: its round has retired"
+        );
+    }
+    journal.replayed(segment, entries.len());
 }
 
 /// The lease of a request's permit.

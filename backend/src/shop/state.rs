@@ -217,6 +217,7 @@ impl ShopState {
             self.fence.clone(),
         )
         .at_site(self.site.clone())
+        .retiring_by(self.store.clone())
     }
 
     /// The database.

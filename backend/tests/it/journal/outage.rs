@@ -4,13 +4,16 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use redis::AsyncCommands as _;
 use seckill::stock::journal::Limits;
+use seckill::stock::retire::{Retired, Retirer};
 use seckill_core::keys;
 use seckill_core::orders::purchase::State;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use super::disk;
 use crate::common::shop::{Shop, click};
 use crate::common::{cookie, eventually, hidden_url, item, now_ms, record, stock};
+use crate::retirement;
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,
@@ -373,5 +376,32 @@ async fn without_a_journal_a_role_whose_redis_is_away_gets_no_requests() {
     is_away(&shop).await;
     let (status, health) = shop.get("/readyz", "").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{health}");
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn what_was_journalled_for_a_round_that_has_retired_since_is_finished() {
+    let mut shop = Shop::open(10).await;
+    retirement::store_round(&shop).await;
+    shop.run_all();
+    shop.until_drained().await;
+    let retirer = Retirer {
+        store: &shop.store,
+        redis: &shop.link,
+        segments: &shop.segments,
+    };
+    eventually("the round retires", || async {
+        (retirer.retire("1").await.unwrap() == Retired::Now).then_some(())
+    })
+    .await;
+    // The disk of a machine that was away for a day.
+    shop.journalling(LIMITS).await;
+    for n in 0..300 {
+        let late = disk::request(&format!("u{n}"));
+        shop.journals().own.append(late).await.unwrap();
+    }
+    until_replayed(&shop).await;
+    let result = shop.result("u0").await;
+    assert_ne!(result["status"], "processing", "{result}");
     shop.shut().await;
 }
