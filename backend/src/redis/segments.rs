@@ -219,6 +219,18 @@ impl Segments {
         }
     }
 
+    /// How many segments a product may have so that none moves when the list of masters
+    /// grows at its end; `None` if there is no list to grow, on the main Redis alone and in a
+    /// Cluster.
+    #[must_use]
+    pub fn most(&self) -> Option<usize> {
+        match &self.home {
+            Home::Masters(links) if links.iter().any(|link| link.is_same(&self.main)) => None,
+            Home::Masters(links) => Some(links.len()),
+            Home::Cluster(_) => None,
+        }
+    }
+
     /// Whether `segment` belongs to `part`.
     #[must_use]
     pub fn is_in(&self, part: Part, segment: u16) -> bool {
@@ -271,7 +283,7 @@ mod tests {
             .unwrap();
         let numbers: Vec<_> = sorted.into_iter().map(|(_, numbers)| numbers).collect();
         assert_eq!(numbers, [vec![1, 4], vec![2]]);
-        assert_eq!(segments.parts().len(), 3);
+        assert_eq!((segments.parts().len(), segments.most()), (3, Some(3)));
         assert!(segments.is_in(Part::Master(0), 4) && !segments.is_in(Part::Master(0), 2));
     }
 
@@ -283,6 +295,7 @@ mod tests {
         let segments = Segments::open(&main, &[]).unwrap();
         let link = segments.link(&item(), 7).await.unwrap();
         assert!(link.is_same(&main));
+        assert_eq!(segments.most(), None);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::room::{self, NoRoom};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::inventory::{HoldError, HttpInventory, holds};
-use crate::store::round::{Round, RoundState, StoredRound};
+use crate::store::round::{Product, Round, RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
 use crate::store::stop::StopKind;
 use crate::store::{Actor, Store, StoreError};
@@ -46,6 +46,20 @@ pub enum ApproveError {
         "round \"{0}\" was withdrawn for good; copy it at the console, or import it under another id"
     )]
     Withdrawn(String),
+    /// A product is divided among more masters than there are.
+    #[error(
+        "product {product} has {segments} segments, and redis_segments names {masters} masters: \
+         import the round with at most {masters}, or add masters first. One master with two \
+         segments would lose one of them when the list grows"
+    )]
+    TooManySegments {
+        /// The product.
+        product: String,
+        /// Its segments.
+        segments: usize,
+        /// The masters.
+        masters: usize,
+    },
     /// Redis is away, so that the approval was not begun.
     #[error("nothing was approved: {0}")]
     NoRedis(#[from] RedisLinkError),
@@ -145,6 +159,7 @@ impl Approver<'_> {
             let (round, ends_ms) = (id.to_owned(), stored.round.ends_ms);
             return Err(ApproveError::Over { round, ends_ms });
         }
+        self.refuse_crowded(&stored)?;
         // Checked first, lest the approval be left half done.
         self.redis.conn().await?;
         let masters = self.segments.masters().await?;
@@ -165,6 +180,27 @@ impl Approver<'_> {
             "round approved"
         );
         Ok(())
+    }
+
+    /// Refuses a product that is to be divided among more masters than the list has. What was
+    /// divided before stays.
+    fn refuse_crowded(&self, stored: &StoredRound) -> Result<(), ApproveError> {
+        let Some(masters) = self.segments.most() else {
+            return Ok(());
+        };
+        let is_divided = |product: &Product| {
+            let frozen = stored.frozen.get(&product.id);
+            frozen.is_some_and(|frozen| !frozen.segments.is_empty())
+        };
+        let mut products = stored.round.products.iter();
+        let crowded = products.find(|it| it.segments.len() > masters && !is_divided(it));
+        crowded.map_or(Ok(()), |product| {
+            Err(ApproveError::TooManySegments {
+                product: product.id.clone(),
+                segments: product.segments.len(),
+                masters,
+            })
+        })
     }
 
     /// Publishes an approved round to Redis and has its pages rendered: the second half

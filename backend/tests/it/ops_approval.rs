@@ -368,6 +368,25 @@ async fn stock_is_divided_among_the_masters_once_and_exported_so() {
 }
 
 #[tokio::test]
+async fn more_segments_than_the_list_has_masters_are_refused_so_that_it_can_grow() {
+    let mut shop = Shop::open().await;
+    let url = shop._server.url();
+    shop.segments = Segments::open(&shop.redis, &vec![url; 2]).unwrap();
+    let text = round("1", 10).replace("per_buyer = 2", "per_buyer = 2\nsegments = [1, 2, 2]");
+    shop.import(&text).await.unwrap();
+    let refused = shop.approve("1").await.unwrap_err();
+    assert!(
+        refused.contains("has 3 segments, and redis_segments names 2 masters"),
+        "{refused}"
+    );
+    let stored = shop.store.round("1").await.unwrap().unwrap();
+    assert_ne!(stored.state, RoundState::Approved);
+    // On the main Redis alone there is no list that grows.
+    shop.segments = Segments::on(shop.redis.clone());
+    shop.approve("1").await.unwrap();
+}
+
+#[tokio::test]
 async fn stock_that_vanished_from_redis_is_not_preloaded_a_second_time() {
     let shop = Shop::open().await;
     shop.import(&round("1", 10)).await.unwrap();

@@ -195,6 +195,11 @@ async fn outcome(
             message: format!("Nothing was approved: {error}."),
             current: None,
         }),
+        Err(error @ ApproveError::TooManySegments { .. }) => Err(ConsoleError::Conflict {
+            code: "too_many_segments",
+            message: format!("Nothing was approved: {error}."),
+            current: None,
+        }),
         Err(error @ (ApproveError::NoSuchRound { .. } | ApproveError::Over { .. })) => {
             let current = stored(store, id).await?;
             Err(ConsoleError::Conflict {
