@@ -1,8 +1,9 @@
 //! Signing secrets.
 //!
-//! The file holds one `kid secret` line a key; the first signs, all verify, so
-//! that a secret is replaced without refusing those who hold an older URL: put
-//! the new line first, reload, remove the old line a day later.
+//! The file holds one `kid secret` line a key; the first signs, all verify. So a secret
+//! is replaced without refusing anybody: append the new line everywhere, then move it to
+//! the front, and remove the old line once nothing that it signed is in use. In front at
+//! once it would sign what edges that have not read it yet refuse.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
