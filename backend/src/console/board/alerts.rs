@@ -129,7 +129,8 @@ pub(super) fn faults(facts: &Facts<'_>) -> Vec<Alert> {
 fn parts(facts: &Facts<'_>, found: &mut Vec<Alert>) {
     if let Some(reason) = &facts.redis_away {
         let message = format!(
-            "Redis is away: nothing is sold, and these numbers stand still. The reason: {reason}"
+            "Redis is away: what edges still admit is journalled and sold once Redis is back, and \
+             these numbers stand still. The reason: {reason}"
         );
         found.push(alert(Code::RedisAway, "", &[("reason", reason)], message));
     }
@@ -208,7 +209,7 @@ fn queue(facts: &Facts<'_>, found: &mut Vec<Alert>) {
             };
             let message = format!(
                 "Orders wait for {seconds} s ({what}); raise orders_per_second if the database \
-                 can bear it, or start another orders role"
+                 can bear it, and start another orders role only if fewer than that are placed"
             );
             let values = [("seconds", seconds.as_str())];
             found.push(Alert {
