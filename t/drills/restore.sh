@@ -47,18 +47,28 @@ poll_until 30 is_verified || fail "the shop is not sound before the backup: $(ve
 
 step "The backup is taken while the shop runs"
 backup=$work/backup
-mkdir -m 700 "$backup"
-sqlite3 "$SECKILL_DATA/seckill.db" ".backup '$backup/seckill.db'"
-cp -p "$SECKILL_DATA/keys" "$SECKILL_DATA/payment-keys" "$backup/"
 mkdir -p "$SECKILL_DATA/pages/pictures" # there once an operator has uploaded one
-cp -pr "$SECKILL_DATA/pages/pictures" "$backup/"
+# What an operator writes there, and what only some shops have.
+printf 'n1 %064d\n' 7 >"$SECKILL_DATA/notify-keys"
+echo pem >"$SECKILL_DATA/alipay.pem"
+mkdir -p "$SECKILL_DATA/removed"
+echo '{}' >"$SECKILL_DATA/removed/orders.jsonl"
+kept_files() { (cd "$1" && find keys payment-keys notify-keys alipay.pem removed pages/pictures -type f -exec sha256sum {} +) | sort | cksum; }
+written=$(kept_files "$SECKILL_DATA")
+mkdir -p "$backup/data/pages"
+chmod 700 "$backup"
+sqlite3 "$SECKILL_DATA/seckill.db" ".backup '$backup/data/seckill.db'"
+find "$SECKILL_DATA" -maxdepth 1 -type f ! -name 'seckill.db*' ! -name analysis.json -exec cp -p {} "$backup/data/" \;
+for it in pages/pictures removed; do
+    [ ! -d "$SECKILL_DATA/$it" ] || cp -pr "$SECKILL_DATA/$it" "$backup/data/$it"
+done
 take_away
 
 step "Another folder, with nothing but the backup"
 shop_place "$work/after"
-mkdir -p "$SECKILL_DATA/pages"
-cp -p "$backup/seckill.db" "$backup/keys" "$backup/payment-keys" "$SECKILL_DATA/"
-cp -pr "$backup/pictures" "$SECKILL_DATA/pages/"
+[ ! -d "$SECKILL_DATA" ] || rmdir "$SECKILL_DATA"
+cp -pr "$backup/data" "$SECKILL_DATA"
+fact "every file of the backup is there again" "$written" "$(kept_files "$SECKILL_DATA")"
 shop_start
 is_as_before
 
