@@ -41,11 +41,11 @@ pub(crate) struct CapacityArgs {
     /// How many times the mean the busiest second has
     #[arg(long, value_name = "N", default_value_t = 3.0, value_parser = rate, requires = "buyers")]
     peak: f64,
-    /// Bytes of a page with scripts and style sheets, compressed; weighed in the data
-    /// folder's pages without it
+    /// Bytes of a product page with the scripts and style sheets that its viewer loads,
+    /// compressed; weighed in the data folder's pages without it
     #[arg(long, value_name = "N", value_parser = rate, requires = "buyers")]
     page_bytes: Option<f64>,
-    /// Bytes of a page's pictures; the heaviest in the data folder without it
+    /// Bytes of a page's picture; the heaviest that a page shows without it
     #[arg(long, value_name = "N", value_parser = rate, requires = "page_bytes")]
     picture_bytes: Option<f64>,
     /// Requests for pages that the CDN answers by itself, in percent; 0 for no CDN

@@ -167,6 +167,20 @@ pub fn files_of(html: &str) -> BTreeSet<&str> {
         .collect()
 }
 
+/// The files that a published script or style sheet loads as soon as it is there, as it
+/// names them: what it imports, and what an `import()` at the beginning of a line does,
+/// outside of every function. Any other `import()` waits for somebody who needs its file.
+pub fn loaded_at_once(text: &str) -> impl Iterator<Item = &str> {
+    const QUOTES: [char; 2] = ['\'', '"'];
+    text.lines().filter_map(|line| {
+        let (before, rest) = line.split_once(QUOTES)?;
+        let imports = ["import ", "import(", "@import ", "@import url("];
+        let is_loaded = imports.contains(&before) || before.ends_with(" from ");
+        let path = rest.split(QUOTES).next()?;
+        (is_loaded && path.starts_with('.')).then_some(path)
+    })
+}
+
 /// All files that `name` leads to, itself included. Modules may import each
 /// other in a circle.
 fn reach<'a>(name: &'a str, references: &'a BTreeMap<&str, Vec<Reference>>) -> BTreeSet<&'a str> {
@@ -284,6 +298,20 @@ mod tests {
                 .needs
                 .contains(&name(&shop, "words.js"))
         );
+    }
+
+    #[test]
+    fn what_waits_for_somebody_who_needs_it_is_not_loaded_at_once() {
+        let script = "import { t } from './i18n.1.js';\nimport {\n  a,\n} from \"./a.1.js\";\n\
+            import './b.1.js';\nexport * from './c.1.js';\nimport('./watch.1.js').then(watch);\n\
+            const ar = { load: () => import('./lang/ar.1.js') };\n\
+            async function remind() {\n  await import('./remind.1.js');\n}\n\
+            const worker = new URL('./worker.1.js', import.meta.url);\n";
+        let loaded: Vec<_> = loaded_at_once(script).collect();
+        let at_once = ["i18n", "a", "b", "c", "watch"].map(|name| format!("./{name}.1.js"));
+        assert_eq!(loaded, at_once);
+        let style = "@import './base.1.css';\na { background: url('./art.svg') }";
+        assert_eq!(loaded_at_once(style).collect::<Vec<_>>(), ["./base.1.css"]);
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //!
 //! Worked example. 100,000 buyers come within 60 seconds, each with ten requests to the
 //! edge, and the busiest second has three times as many as the mean: 100,000 × 10 / 60
-//! × 3 = 50,000 requests a second. Each loads a page of 80,000 bytes with a picture of
-//! 50,000: 13 GB, at the busiest second 5,200 Mbit/s. A CDN that answers 99 of 100 by
-//! itself leaves 52 Mbit/s to the origin; without it all 5,200 are the origin's.
+//! × 3 = 50,000 requests a second. Each loads a page of 60,000 bytes with a picture of
+//! 50,000: 11 GB, at the busiest second 4,400 Mbit/s. A CDN that answers 99 of 100 by
+//! itself leaves 44 Mbit/s to the origin; without it all 4,400 are the origin's.
 
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ impl Crowd {
 pub struct PageWeight {
     /// The page with its scripts and style sheets, in bytes.
     pub page_bytes: f64,
-    /// All pictures of the page, in bytes.
+    /// The picture that the page shows, in bytes.
     pub picture_bytes: f64,
 }
 
@@ -88,7 +88,7 @@ mod tests {
         peak: 3.0,
     };
     const WEIGHT: PageWeight = PageWeight {
-        page_bytes: 80_000.0,
+        page_bytes: 60_000.0,
         picture_bytes: 50_000.0,
     };
 
@@ -96,10 +96,10 @@ mod tests {
     fn the_worked_example_comes_out() {
         assert!((CROWD.rps() - 50_000.0).abs() < 1e-6);
         let found = traffic(&CROWD, &WEIGHT, 0.99);
-        assert!((found.cdn_gigabytes - 13.0).abs() < 1e-9);
-        assert!((found.cdn_megabits - 5_200.0).abs() < 1e-6);
-        assert!((found.origin_megabits - 52.0).abs() < 1e-6);
-        assert!((found.origin_alone_megabits - 5_200.0).abs() < 1e-6);
+        assert!((found.cdn_gigabytes - 11.0).abs() < 1e-9);
+        assert!((found.cdn_megabits - 4_400.0).abs() < 1e-6);
+        assert!((found.origin_megabits - 44.0).abs() < 1e-6);
+        assert!((found.origin_alone_megabits - 4_400.0).abs() < 1e-6);
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn pages(viewing: &Viewing) -> String {
             weighed.as_str(),
         ),
         (
-            "pictures of a page, bytes",
+            "picture of a page, bytes",
             weight.picture_bytes,
             weighed.as_str(),
         ),
