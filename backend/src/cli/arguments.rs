@@ -152,10 +152,10 @@ pub(crate) enum Command {
     /// ring beside the back end's; Redis, clocks, files. Changes nothing. The exit
     /// status is 1 if something is wrong.
     Doctor(DoctorArgs),
-    /// Show the settings of kernel, nginx, Redis, MariaDB and RocketMQ that a peak needs
+    /// Show the settings of kernel, nginx, Redis, database and RocketMQ that a peak needs
     ///
     /// Each with its value here, the wanted one, its reason, and the file that it belongs
-    /// into. Changes nothing.
+    /// into; of the database, where that is MariaDB or PostgreSQL. Changes nothing.
     Tune(TuneArgs),
     /// Compute the machines, connections and bytes that a rate or so many buyers need
     ///

@@ -12,8 +12,8 @@ use crate::inspect::tune::{self, Options, Part, State};
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["check", "print"])))]
 pub(crate) struct TuneArgs {
-    /// Show each setting here beside the wanted one; the exit status is 1 if one is off
-    /// that matters
+    /// Show each setting here beside the wanted one; the exit status is 1 if an
+    /// important one is wrong
     #[arg(long)]
     check: bool,
     /// Print the files to write; what is better here already stays as it is
@@ -57,10 +57,10 @@ pub(super) async fn run(config: &Config, arguments: TuneArgs) -> anyhow::Result<
         _ if arguments.print => Ok(()),
         0 => Ok(()),
         1 => anyhow::bail!(
-            "one setting is off that matters; \"seckill tune --print\" prints its file"
+            "one important setting is wrong; \"seckill tune --print\" prints its file"
         ),
         off => anyhow::bail!(
-            "{off} settings are off that matter; \"seckill tune --print\" prints their files"
+            "{off} important settings are wrong; \"seckill tune --print\" prints their files"
         ),
     }
 }
