@@ -104,7 +104,7 @@ pub trait Inventory: Send + Sync {
 pub enum HoldError {
     /// The inventory holds another amount than it was asked for.
     #[error(
-        "of \"{sku}\" the inventory holds {held} where the round has {asked}; what it holds is returned. Lower the amount, or ask its keepers why"
+        "the inventory holds {held} items of \"{sku}\", and the round needs {asked}; what it holds is returned. Lower the amount, or ask the people who run the inventory why"
     )]
     Amount {
         /// The inventory's name for the product.

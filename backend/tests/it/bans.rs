@@ -127,7 +127,7 @@ async fn what_makes_no_sense_is_refused_by_its_name_and_nothing_is_stored() {
     for (arguments, said) in [
         (
             ["add", "address", "0.0.0.0/0", "--reason", "x"],
-            "so many addresses",
+            "too many addresses",
         ),
         (
             ["add", "address", "10.0.0.1/8", "--reason", "x"],

@@ -58,8 +58,8 @@ pub enum RefundError {
     },
     /// An earlier refund, whose outcome was unknown, was made.
     #[error(
-        "the refund of {amount} of payment {id} that failed to say so was made; {left} is left: to return a part \
-         of that too, repeat the command"
+        "the earlier refund of {amount} of payment {id}, whose outcome was unknown, was made; {left} is left: \
+         to return a part of that too, repeat the command"
     )]
     Made {
         /// The payment's id.

@@ -14,7 +14,7 @@ pub enum Ban<'a> {
     Address(Prefix),
     /// A user.
     User(&'a str),
-    /// A session or token, by its own mark or that of its `jti`.
+    /// A session or token, by its own fingerprint or that of its `jti`.
     Session(Mark),
     /// All sessions and tokens that a user was issued before an instant.
     SessionsOf {
@@ -46,9 +46,9 @@ pub enum BadBan {
         /// The network that its prefix names.
         meant: Prefix,
     },
-    /// A network that holds so many addresses that it is a slip.
+    /// A network so large that it is surely a mistake.
     #[error(
-        "ban \"{0}\" is of so many addresses that it is a slip; write networks of IPv4 from /8 and of IPv6 from /19 on"
+        "ban \"{0}\" covers too many addresses; write networks of IPv4 from /8 and of IPv6 from /19 on"
     )]
     Wide(Prefix),
 }

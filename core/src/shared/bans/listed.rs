@@ -80,7 +80,7 @@ impl Kind {
     /// Reads a ban of this kind that is to be added: see [`Ban::new_address`].
     ///
     /// # Errors
-    /// If the text is neither address nor network, no user id, or a network that is a slip.
+    /// If the text is neither address nor network, no user id, or a network that is too wide.
     pub fn read_new(self, text: &str) -> Result<Ban<'_>, BadBan> {
         match self {
             Kind::Address => Ban::new_address(text),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_a_slip_is_not_banned_anew_and_stays_in_force_where_it_is_listed() {
+    fn a_network_that_is_too_wide_is_not_banned_anew_and_stays_in_force_where_it_is_listed() {
         let new = |text: &str| Kind::Address.read_new(text).map(|ban| field(&ban));
         for (text, listed) in [
             ("203.0.113.7", "address:203.0.113.7/32"),
@@ -305,10 +305,10 @@ mod tests {
             ("10.0.0.1/8", "write 10.0.0.0/8 if"),
             ("2001:db8::1/32", "write 2001:db8::/32 if"),
             ("::ffff:10.0.0.1/104", "write 10.0.0.0/8 if"),
-            ("0.0.0.0/0", "so many addresses"),
-            ("10.0.0.0/7", "so many addresses"),
-            ("::/0", "so many addresses"),
-            ("2a00::/18", "so many addresses"),
+            ("0.0.0.0/0", "too many addresses"),
+            ("10.0.0.0/7", "too many addresses"),
+            ("::/0", "too many addresses"),
+            ("2a00::/18", "too many addresses"),
             ("1.2.3", "is neither"),
         ] {
             let refusal = new(text).unwrap_err().to_string();
