@@ -190,7 +190,7 @@ fn info(
     ]
 }
 
-/// Writes a halt to where pages read it, or removes it.
+/// Writes a stop to where pages read it, or removes it.
 pub(super) fn put_halt(write: &mut Pipeline, key: &str, halt: Option<Halt>) {
     match halt {
         Some(halt) => write.hset(key, "halt", halt.as_str()).ignore(),

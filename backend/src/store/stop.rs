@@ -105,14 +105,14 @@ pub struct Stop {
 /// The stops of a round: its own, and those of its products.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stops {
-    /// Of the whole round.
+    /// The stop of the whole round.
     pub round: Option<Stop>,
-    /// Of products.
+    /// The stops of single products, by their ids.
     pub products: HashMap<String, Stop>,
 }
 
 impl Stops {
-    /// The halt of a product in the catalogue.
+    /// The stop in a product's catalogue entry.
     #[must_use]
     pub fn halt(&self, product: &str) -> Option<Halt> {
         let of = |stop: Option<&Stop>| stop.and_then(|stop| stop.kind.halt());

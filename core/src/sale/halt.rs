@@ -1,9 +1,9 @@
 //! What an operator's stop switch has done to a product: nobody may buy it, although
 //! its window says otherwise.
 //!
-//! A halt stands in the product's catalogue entry, so that it reaches every edge and
-//! every purchase role the way a new limit does. An end that was brought forward needs
-//! no halt: the window ends earlier.
+//! A stop stands in the product's catalogue entry (`halt`), so that it reaches every edge
+//! and every purchase role the way a new limit does. An end that was brought forward needs
+//! no entry: the window ends earlier.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ impl Halt {
             .find(|halt| halt.as_str() == text)
     }
 
-    /// The stronger of two halts, of a round and of one of its products: a product of a
+    /// The stronger of two stops, of a round and of one of its products: a product of a
     /// paused round that was itself withdrawn is withdrawn.
     #[must_use]
     pub fn stronger(one: Option<Self>, other: Option<Self>) -> Option<Self> {
@@ -45,7 +45,7 @@ impl Halt {
         }
     }
 
-    /// A number for shared memory; 0 is for no halt.
+    /// A number for shared memory; 0 is for no stop.
     #[must_use]
     pub const fn to_word(halt: Option<Self>) -> u32 {
         match halt {

@@ -58,7 +58,7 @@ pub enum Algorithm {
     Rs256,
     /// ECDSA on P-256 with SHA-256.
     Es256,
-    /// Ed25519.
+    /// EdDSA with the curve Ed25519.
     EdDsa,
     /// HMAC with SHA-256.
     Hs256,
@@ -146,7 +146,7 @@ pub struct Token<'a> {
     pub user: String,
     /// Until when it is good, epoch milliseconds, [`CLOCKS_MS`] included.
     pub until_ms: u64,
-    /// By what it may be revoked.
+    /// The fingerprints by which it may be revoked.
     pub marks: Marks,
     /// The header and the payload as they were signed.
     signed: &'a str,
@@ -221,9 +221,8 @@ impl<'a> Token<'a> {
     }
 }
 
-/// The mark of a token that may be anybody's, and until when it would be believed in epoch
-/// milliseconds, for whoever has it revoked: neither its claims nor its signature are
-/// looked at. `None` if it is no token, or none that ends.
+/// The fingerprint of any token, and until when it would be believed in epoch
+/// milliseconds, to revoke it: neither its claims nor its signature are looked at. `None` if it is no token, or none that ends.
 #[must_use]
 pub fn to_revoke(text: &str) -> Option<(Mark, u64)> {
     if text.len() > MAX_TOKEN || !is_token(text) {

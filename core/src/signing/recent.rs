@@ -43,7 +43,7 @@ pub struct Recent {
 }
 
 impl Recent {
-    /// Of no click; `bits` are random.
+    /// A memory that holds no click yet; `bits` are random.
     #[must_use]
     pub fn new(bits: [u64; 2]) -> Self {
         Self {

@@ -1,9 +1,9 @@
 //! Sessions and tokens that are revoked before they end.
 //!
-//! A session or token is revoked by its *mark*, a hash of what its signature covers, or with
-//! all that its buyer was issued before a *cut*. Never by its text: of one token there may be
-//! several texts whose signature is valid (of ES256, whoever has one can make a second), and
-//! a list of revocations must not be a list of sessions.
+//! A session or token is revoked by its *fingerprint* ([`Mark`]), a hash of what its
+//! signature covers, or with all that its buyer was issued before a *cut*. Never by its
+//! text: one token may have several texts with a valid signature (in ES256, anybody who has
+//! one can make a second), and a list of revocations must not be a list of sessions.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub const CUT_LIFE_MS: u64 = 30 * 86_400_000;
 /// How long a token that is named by its `jti` alone is revoked, in ms, if nobody says
 /// until when it would last.
 pub const JTI_LIFE_MS: u64 = CUT_LIFE_MS;
-/// Bytes of a mark: one in 2¹²⁸ is taken for another.
+/// Bytes of a fingerprint: one in 2¹²⁸ is taken for another.
 const MARK: usize = 16;
 
 /// Names one session or token.
@@ -36,19 +36,19 @@ impl Mark {
         Self(mark)
     }
 
-    /// Of a session of ours: its user, and its times as they are written.
+    /// The fingerprint of a session of ours, made of its user and its times as they are written.
     #[must_use]
     pub(super) fn of_session(user: &str, times: &str) -> Self {
         Self::of("seckill session", &[user, times])
     }
 
-    /// Of a token: its header and its payload as they were signed.
+    /// The fingerprint of a token, made of its header and payload as they were signed.
     #[must_use]
     pub(super) fn of_token(signed: &str) -> Self {
         Self::of("token", &[signed])
     }
 
-    /// Of a token's `jti`.
+    /// The fingerprint of a token's `jti`.
     #[must_use]
     pub fn of_jti(jti: &str) -> Self {
         Self::of("jti", &[jti])
@@ -68,7 +68,7 @@ impl Mark {
         Some(Self(mark))
     }
 
-    /// The mark as two words, for a table.
+    /// The fingerprint as two words, for a table.
     #[must_use]
     pub fn words(self) -> [u64; 2] {
         let word = |at: usize| {
@@ -94,16 +94,16 @@ impl fmt::Debug for Mark {
 /// By what a verified session or token may be revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marks {
-    /// Of itself.
+    /// The fingerprint of the session or token itself.
     pub own: Mark,
-    /// Of its `jti`, if it is a token that has one.
+    /// The fingerprint of its `jti`, if it is a token that has one.
     pub jti: Option<Mark>,
     /// When it was issued, epoch milliseconds; `None` if it does not say.
     pub issued_ms: Option<u64>,
 }
 
 impl Marks {
-    /// Its own mark, and that of its `jti`.
+    /// Its own fingerprint, and that of its `jti`.
     pub fn each(&self) -> impl Iterator<Item = Mark> {
         [Some(self.own), self.jti].into_iter().flatten()
     }

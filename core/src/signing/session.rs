@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// By what it may be revoked: all that is signed, whichever key signed it.
+    /// The fingerprints by which it may be revoked: all that is signed, whichever key signed it.
     #[must_use]
     pub fn marks(&self) -> Marks {
         Marks {

@@ -88,9 +88,9 @@ impl Round {
 /// All rounds and products, as of one version of the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Listing {
-    /// In the order of their ids.
+    /// The rounds, in the order of their ids.
     pub(super) rounds: Vec<Round>,
-    /// In the order of their item keys.
+    /// The products, in the order of their item keys.
     pub(super) products: Vec<Product>,
 }
 
@@ -151,10 +151,10 @@ pub(super) async fn read(
     Ok(Listing { rounds, products })
 }
 
-/// A round's name, halt and end.
+/// A round's name, stop and end.
 type Info = (Option<String>, Option<String>, Option<u64>);
 
-/// The round with this id, by its name, halt and end, and by the entries of its products,
+/// The round with this id, by its name, stop and end, and by the entries of its products,
 /// of which each may have ended alone.
 fn round(id: &str, info: Option<&redis::Value>, products: &[(Item, Entry)]) -> Option<Round> {
     let of_round = products.iter().filter(|(item, _)| item.round() == id);

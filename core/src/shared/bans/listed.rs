@@ -3,8 +3,8 @@
 //!
 //! A ban's field is `address:203.0.113.0/24` or `user:li`, the value
 //! `expires_ms|at_ms|by|reason`, with 0 for a ban that does not end by itself. Revocations
-//! have a list of their own, with the fields `session:{mark}` of one session or token and
-//! `sessions:li` of all that a buyer was issued before `at_ms`.
+//! have a list of their own, with the fields `session:{fingerprint}` of one session or
+//! token and `sessions:li` of all that a buyer was issued before `at_ms`.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -27,7 +27,7 @@ pub struct Expected<'a> {
 /// Why an ID token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdRefusal {
-    /// As any token is.
+    /// It is refused as any token would be.
     #[error(transparent)]
     Token(#[from] Refusal),
     /// `azp` names another client, or is missing beside several audiences.

@@ -213,7 +213,7 @@ impl Key {
         })
     }
 
-    /// The key's own mark, the same wherever it is read.
+    /// The key's own fingerprint, the same wherever it is read.
     pub(super) fn fingerprint(&self) -> u64 {
         self.fingerprint
     }
