@@ -180,7 +180,7 @@ sub {
 sub {
     main::ban('user:eve', 5);
     my $ends = now_ms() + 5_000;
-    # Mirrored after eve, so that her ban is known without a click of hers.
+    # Mirrored after eve, so that this ban is known without a click of eve's.
     main::ban('user:marker');
     main::soon('403 blocked', sub { main::click('marker') });
     my $banned = main::click('eve');

@@ -82,13 +82,13 @@ pub use shown::{Setting, masked_url};
 pub use site::{SitePeer, SiteSettings};
 pub use traces::Traces;
 
-/// In `simulation_rounds`: every round.
+/// The value of `simulation_rounds` that means every round.
 pub const ALL_ROUNDS: &str = "*";
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Lines for people to read.
     Human,
     /// One JSON object a line.
     Json,

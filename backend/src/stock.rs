@@ -1,4 +1,4 @@
-//! Stock in Redis: how much lies where, what moves it after it was sold, what waits on
+//! Stock in Redis: its amounts, what moves it after it was sold, what waits on
 //! disk while Redis is away, and the fence around a Redis that is older. It may use the
 //! sale's catalogue, the database and Redis; it knows nothing of the queue or of edges, and
 //! of HTTP only what the sites say to each other.
@@ -11,7 +11,7 @@ pub mod fence;
 pub mod following;
 /// The purchase journal on disk: admitted requests that wait for Redis.
 pub mod journal;
-/// How much lies where.
+/// Reads the amounts of products and segments.
 pub mod levels;
 /// Announces that items are about to be for sale again.
 pub mod reopening;

@@ -40,7 +40,7 @@ pub mod feed;
 pub mod findings;
 /// The amounts set aside at a round's approval.
 mod frozen;
-/// In whose hands an account may be.
+/// Who may hold an account, since they gave its password, role or state.
 pub mod hands;
 /// What the live board showed in the past.
 pub mod history;

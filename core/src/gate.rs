@@ -126,9 +126,9 @@ struct Identity<'a> {
 
 #[derive(Debug, Clone, Copy)]
 enum Evidence<'a> {
-    /// To be verified.
+    /// A session of ours, still to be verified.
     Session(Session<'a>),
-    /// To be verified.
+    /// Another proof of who the buyer is, still to be verified.
     Proof(&'a dyn Proof),
     /// The operator vouches for the user.
     Word,

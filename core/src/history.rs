@@ -32,9 +32,9 @@ use record::History;
 /// A contradiction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lie {
-    /// In one word, such as `sold_twice`.
+    /// The kind of contradiction in one word, such as `sold_twice`.
     pub kind: &'static str,
-    /// As a sentence.
+    /// The contradiction as a sentence.
     pub what: String,
 }
 

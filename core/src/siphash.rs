@@ -10,7 +10,7 @@
 pub struct Seed([u64; 2]);
 
 impl Seed {
-    /// From 128 random bits.
+    /// A key made of 128 random bits.
     #[must_use]
     pub const fn new(bits: [u64; 2]) -> Self {
         Self(bits)

@@ -37,9 +37,9 @@ pub(crate) struct Login {
 pub(crate) struct Target {
     /// The arguments of `seckill_redis`.
     pub(crate) spec: RedisTarget,
-    /// For the server.
+    /// The login at the server.
     pub(crate) login: Login,
-    /// For the Sentinels.
+    /// The login at the Sentinels.
     pub(crate) sentinel_login: Login,
     /// TLS with all of them, if it is on.
     pub(crate) tls: Option<TlsClient>,
@@ -70,11 +70,11 @@ impl Target {
 pub(crate) struct MainConf {
     /// The shared memory that `seckill_zone` names.
     pub(crate) zone: SharedZone,
-    /// `seckill_redis`.
+    /// The server that `seckill_redis` names.
     pub(crate) redis: Option<Target>,
     /// The keys in the file that `seckill_keys` names.
     pub(crate) keyring: Option<Keyring>,
-    /// `seckill_node`.
+    /// This edge's name, as `seckill_node` gives it.
     pub(crate) node: Option<String>,
     /// The `seckill_jwt` directives, in the order of the file.
     pub(crate) jwts: Vec<Jwt>,
@@ -240,7 +240,7 @@ fn host_name() -> String {
 /// The configuration of a location, with what it inherits.
 #[derive(Default)]
 pub(crate) struct LocConf {
-    /// `seckill_gate`.
+    /// Whether `seckill_gate` is on.
     pub(crate) gate: Option<bool>,
     /// Index into [`MainConf::rates`]; `Some(None)` for `off`.
     pub(crate) rate: Option<Option<usize>>,
@@ -251,7 +251,7 @@ pub(crate) struct LocConf {
     pub(crate) user: Option<Option<ngx_uint_t>>,
     /// Index into [`MainConf::jwts`]; `Some(None)` for `off`.
     pub(crate) jwt: Option<Option<usize>>,
-    /// `seckill_digest`.
+    /// The digest that `seckill_digest` chooses.
     pub(crate) digest: Option<Digest>,
     /// `seckill_fallback`: what happens when Redis is away and no permit is in hand.
     pub(crate) fallback: Option<Fallback>,

@@ -93,7 +93,7 @@ fn visitor<'r>(request: &Request<'r>) -> Option<&'r str> {
     (!is_revoked).then(|| request.keep(Cow::Owned(user.to_owned())))
 }
 
-/// For the back end: the buyer for whom this nginx vouches, or whose token it has
+/// What the back end reads: the buyer for whom this nginx vouches, or whose token it has
 /// verified, signed. The session cookie needs no such header, since the back end
 /// verifies it itself.
 fn identity(request: &Request<'_>) -> Option<String> {

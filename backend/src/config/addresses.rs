@@ -1,13 +1,13 @@
 //! How the address of a Redis begins.
 
-/// Of a server.
+/// How the address of a single server begins.
 pub(super) const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "unix://", "redis+unix://"];
-/// Of a master that Sentinels watch.
+/// How the address of a master that Sentinels watch begins.
 pub(super) const SENTINEL_SCHEMES: [&str; 2] = [SENTINEL_SCHEME, "rediss+sentinel://"];
-/// Of a Redis Cluster; any node of it will do.
+/// How the address of a Redis Cluster begins; it may name any of its nodes.
 pub(super) const CLUSTER_SCHEMES: [&str; 2] = ["redis+cluster://", "rediss+cluster://"];
 
-/// Of a master that Sentinels watch, without TLS.
+/// How the address of a master that Sentinels watch begins, without TLS.
 pub const SENTINEL_SCHEME: &str = "redis+sentinel://";
 
 /// Whether an address is that of a master that Sentinels watch.

@@ -45,7 +45,7 @@ pub struct Rules {
     pub policy: Policy,
     /// From this score on a finding is reported to operators.
     pub propose_score: u32,
-    /// From this score on the policy bans.
+    /// The score from which on the policy bans.
     pub ban_score: u32,
     /// How long a ban lasts, in ms.
     pub ban_for_ms: u64,

@@ -45,7 +45,7 @@ impl CaptchaSettings {
 pub enum Brand {
     /// Cloudflare Turnstile.
     Turnstile,
-    /// hCaptcha.
+    /// The service hCaptcha.
     Hcaptcha,
 }
 

@@ -65,7 +65,7 @@ impl fmt::Display for Source {
 /// A raw value and where it came from.
 #[derive(Debug, Clone)]
 pub struct Given {
-    /// As written.
+    /// The value as it was written.
     pub text: String,
     /// Where it was written.
     pub source: Source,

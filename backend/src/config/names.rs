@@ -4,17 +4,17 @@
 /// makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SameSite {
-    /// Only when the shopper follows a link.
+    /// The browser sends it only when the shopper follows a link.
     #[default]
     Lax,
-    /// Never.
+    /// The browser never sends it with them.
     Strict,
-    /// Always; the browser then demands `Secure`.
+    /// The browser always sends it, and demands `Secure`.
     None,
 }
 
 impl SameSite {
-    /// As a cookie has it.
+    /// The attribute's value in a cookie.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

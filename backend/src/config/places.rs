@@ -51,7 +51,7 @@ pub(super) fn module(home: Option<&Path>) -> Option<PathBuf> {
 }
 
 impl Config {
-    /// Sockets.
+    /// The folder of the sockets.
     #[must_use]
     pub fn run_dir(&self) -> PathBuf {
         self.data.join("run")

@@ -37,7 +37,7 @@ pub(super) struct Said {
 pub(super) struct NewAnnouncement {
     /// One line of plain text.
     text: String,
-    /// For how long, in minutes.
+    /// For how many minutes it is shown.
     minutes: u64,
 }
 

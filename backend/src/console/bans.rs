@@ -110,7 +110,7 @@ pub(super) struct NewBan {
 /// The result of adding or lifting a ban.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Banned {
-    /// As it is listed, such as `address:203.0.113.0/24`.
+    /// The ban as it is listed, such as `address:203.0.113.0/24`.
     ban: String,
     /// Until when, epoch milliseconds; nothing if it is permanent.
     expires_ms: Option<u64>,

@@ -16,7 +16,7 @@ use crate::store::difference::Difference;
 pub enum Part {
     /// The database of rounds, accounts and the audit log.
     Database,
-    /// Redis.
+    /// The main Redis.
     Redis,
     /// Memory for Redis to write with.
     RedisMemory,

@@ -82,7 +82,7 @@ pub(super) struct FindingChoice {
     kind: String,
     /// The address, network or account, as it was found.
     subject: String,
-    /// For how long to ban, in minutes; without it, as long as the policy bans.
+    /// How long the ban lasts, in minutes; without it, as long as the policy's bans do.
     minutes: Option<u64>,
 }
 
@@ -165,7 +165,7 @@ pub(super) async fn dismiss(
 pub(super) struct ManyChoices {
     /// `confirm` or `dismiss`.
     decision: String,
-    /// For how long to ban, in minutes; without it, as long as the policy bans.
+    /// How long the ban lasts, in minutes; without it, as long as the policy's bans do.
     minutes: Option<u64>,
     /// The findings, at most 500.
     findings: Vec<Subject>,

@@ -45,7 +45,7 @@ pub(super) fn open_router() -> Router<ConsoleState> {
         .route(CALLBACK, get(finish))
 }
 
-/// By what people log in here.
+/// The ways to log in here.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Ways {
     /// Whose passwords work: `all`, `one` (the account for emergencies) or `none`.
@@ -73,7 +73,7 @@ pub(super) struct Answered {
     error_description: Option<String>,
 }
 
-/// By what people log in here.
+/// The ways to log in here.
 #[utoipa::path(get, path = "/ops/api/login", tag = "login",
     responses((status = 200, body = Ways)))]
 pub(super) async fn ways(State(state): State<ConsoleState>) -> Json<Ways> {

@@ -60,7 +60,7 @@ pub(super) struct OrdersQuery {
     state: String,
     /// The last order of the page before.
     before: String,
-    /// For an export: csv or json.
+    /// The format of an export: csv or json.
     format: String,
 }
 

@@ -83,9 +83,9 @@ pub(super) struct SessionView {
     began_ms: u64,
     /// When it was last used, epoch milliseconds.
     used_ms: u64,
-    /// From which address it began.
+    /// The address from which the session was begun.
     address: String,
-    /// With which browser.
+    /// The browser with which the session was begun.
     agent: String,
     /// How its owner logged in: `password`, or `oidc` (single sign-on).
     by: &'static str,

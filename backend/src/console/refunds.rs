@@ -34,7 +34,7 @@ pub(super) struct Refunds {
 /// An amount of money.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Amount {
-    /// In the currency's smallest unit.
+    /// The amount in the currency's smallest unit.
     cents: u64,
     /// How it is written.
     currency: CurrencyView,

@@ -80,9 +80,9 @@ impl Must {
 /// How somebody logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By {
-    /// By a password of ours.
+    /// The person logged in by a password of ours.
     Password,
-    /// By single sign-on.
+    /// The person logged in by single sign-on.
     Oidc,
 }
 
@@ -114,9 +114,9 @@ pub struct Listed {
     pub began_ms: u64,
     /// When it was last used, epoch milliseconds.
     pub used_ms: u64,
-    /// From which address it began.
+    /// The address from which the session was begun.
     pub address: String,
-    /// With which browser.
+    /// The browser with which the session was begun.
     pub agent: String,
     /// How its owner logged in.
     pub by: By,

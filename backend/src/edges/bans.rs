@@ -43,7 +43,7 @@ pub struct Listed {
 /// The bans in force, and the entries of the list that are none.
 #[derive(Debug, Default)]
 pub struct Bans {
-    /// In force, sorted.
+    /// The bans in force, sorted.
     pub listed: Vec<Listed>,
     /// For each entry that cannot be read, why.
     pub garbage: Vec<String>,
@@ -222,7 +222,7 @@ fn read(field: &str, value: &str) -> Result<Listed, BadEntry> {
     let (kind, value_text) = match &ban {
         Ban::Address(prefix) => (listed::Kind::Address, prefix.to_string()),
         Ban::User(user) => (listed::Kind::User, (*user).to_owned()),
-        // Of another list.
+        // These are in another list.
         Ban::Session(_) | Ban::SessionsOf { .. } => return Err(BadEntry::Kind(field.to_owned())),
     };
     // An expiry is all that an edge needs; the rest may be missing.

@@ -56,7 +56,7 @@ pub struct Revocation {
 /// Why nothing is revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// Redis.
+    /// Redis is away or refuses.
     #[error(transparent)]
     Redis(#[from] RedisLinkError),
     /// There are too many.
@@ -76,7 +76,7 @@ impl RevokeError {
 }
 
 impl Revocation {
-    /// Of one session of ours, or one token of the shop's login. Whoever signed it is not
+    /// Revokes one session of ours, or one token of the shop's login. Whoever signed it is not
     /// looked at. `None` if the text is neither, or a token that does not end.
     #[must_use]
     pub fn of_session(text: &str, now_ms: u64) -> Option<Self> {
@@ -91,7 +91,7 @@ impl Revocation {
         })
     }
 
-    /// Of the token with this `jti`, which ends at `expires_ms`; without one, the revocation
+    /// Revokes the token with this `jti`, which ends at `expires_ms`; without one, the revocation
     /// lasts for [`JTI_LIFE_MS`].
     #[must_use]
     pub fn of_jti(jti: &str, expires_ms: Option<u64>, now_ms: u64) -> Self {
@@ -106,7 +106,7 @@ impl Revocation {
         }
     }
 
-    /// Of all that this buyer was issued before an instant: now, if it is not given. `None`
+    /// Revokes all that this buyer was issued before an instant: now, if it is not given. `None`
     /// if they are no written id, or the instant lies ahead or more than 30 days back.
     #[must_use]
     pub fn of_user(user: &str, before_ms: Option<u64>, now_ms: u64) -> Option<Self> {

@@ -19,10 +19,10 @@ pub(crate) mod trust;
 /// A client of one service, which keeps its connections.
 #[derive(Debug)]
 pub(crate) enum HttpClient {
-    /// HTTP.
+    /// A client for HTTP without TLS.
     Plain(Client<HttpConnector, Full<Bytes>>),
-    /// HTTPS. The service is verified by the authorities that this machine trusts, or
-    /// those in `SSL_CERT_FILE`.
+    /// A client for HTTPS. It verifies the service by the authorities that this machine
+    /// trusts, or those in `SSL_CERT_FILE`.
     Secure(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 

@@ -26,7 +26,7 @@ pub enum PartHealth {
 }
 
 impl PartHealth {
-    /// Of a check that succeeded or not.
+    /// Makes it of a check's result.
     #[must_use]
     pub fn of(is_up: bool) -> Self {
         match is_up {

@@ -30,7 +30,7 @@ pub mod signature;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grade {
-    /// As it should be.
+    /// It is as it should be.
     Fine,
     /// It works, and will not in some case that the finding names.
     Doubtful,

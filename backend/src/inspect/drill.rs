@@ -60,9 +60,9 @@ pub(crate) const INTERRUPTED: &str =
 /// A fault at its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Strike {
-    /// When, from the first shopper on.
+    /// When it begins, counted from the first shopper.
     pub at: Duration,
-    /// What.
+    /// The fault that is caused.
     pub fault: Fault,
     /// How long it lasts, if it lasts.
     pub lasts: Duration,
@@ -101,7 +101,7 @@ impl Plan {
         needs.fold(Needs::NONE, Needs::and)
     }
 
-    /// For how long shoppers come.
+    /// How long shoppers come.
     fn duration(&self) -> Duration {
         let last = self.strikes.iter().map(|strike| strike.at + strike.lasts);
         last.max().unwrap_or(BEFORE) + AFTER

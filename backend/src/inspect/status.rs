@@ -296,7 +296,7 @@ async fn product_status(
     }
 }
 
-/// For sale, locked, sold.
+/// Items for sale, locked and sold.
 type Amounts = (Option<u64>, Option<u64>, Option<u64>);
 
 /// What Redis holds of a product.

@@ -80,7 +80,7 @@ impl Breach {
 /// Counts of what was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Products.
+    /// Products that were checked.
     pub products: usize,
     /// Stock segments.
     pub segments: usize,

@@ -28,9 +28,9 @@ struct Route {
 /// What was counted of it.
 #[derive(Debug)]
 struct Counts {
-    /// By status, from 100.
+    /// How many responses had each status, from 100 on.
     statuses: [AtomicU64; 500],
-    /// By bucket; the last has no bound.
+    /// How many requests fell into each bucket; the last has no bound.
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     sum_us: AtomicU64,
 }

@@ -12,7 +12,7 @@ const MOST: usize = 64;
 /// When the database was away lately.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Excused {
-    /// From when to when, epoch milliseconds; oldest first, without overlaps.
+    /// Begin and end of each outage, epoch milliseconds; oldest first, without overlaps.
     spells: VecDeque<(u64, u64)>,
     /// Since when it is away, if it is.
     since: Option<u64>,

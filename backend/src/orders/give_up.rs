@@ -73,7 +73,7 @@ pub struct GiveUp<'a> {
 }
 
 impl<'a> GiveUp<'a> {
-    /// With order numbers of its own.
+    /// Makes it, with order numbers of its own.
     pub async fn new(redis: &RedisLink, segments: &Segments, store: &'a Store) -> Self {
         let drawn = worker_id::draw(redis, None, &CancellationToken::new()).await;
         Self {

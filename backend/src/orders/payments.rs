@@ -18,7 +18,7 @@ use seckill_core::signing::keyring::Keyring;
 
 use crate::store::checkouts::Checkout;
 
-/// Alipay.
+/// The adapter for Alipay.
 pub mod alipay;
 /// A provider of any adapter.
 mod any;
@@ -34,7 +34,7 @@ pub mod rsa;
 pub mod settings;
 /// A service that signs as this system does.
 pub mod signed;
-/// Stripe.
+/// The adapter for Stripe.
 pub mod stripe;
 /// WeChat Pay.
 pub mod wechat;
@@ -203,7 +203,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// At this address.
+    /// The site at this address.
     #[must_use]
     pub fn new(base: &str) -> Self {
         let base = base.trim_end_matches('/').to_owned();

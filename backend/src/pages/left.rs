@@ -31,7 +31,7 @@ const MOST: usize = 500;
 struct Left {
     /// When it was counted, epoch milliseconds.
     at_ms: u64,
-    /// By `round-product`: items for sale, and items in all.
+    /// Items for sale and items in all, by `round-product`.
     left: BTreeMap<String, (u64, u64)>,
 }
 

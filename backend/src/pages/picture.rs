@@ -96,9 +96,9 @@ pub struct Crop {
     pub x: u32,
     /// Pixels above it.
     pub y: u32,
-    /// In pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// In pixels.
+    /// Height in pixels.
     pub height: u32,
 }
 

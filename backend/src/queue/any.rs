@@ -10,7 +10,7 @@ use super::{Capabilities, Delivery, Message, Published, Queue, QueueError, Recei
 pub enum AnyQueue {
     /// Redis Streams.
     Streams(StreamsQueue),
-    /// RocketMQ.
+    /// A queue of RocketMQ 5.
     RocketMq(RocketMqQueue),
 }
 

@@ -12,7 +12,7 @@ pub enum RedisLinkError {
          rediss+sentinel://… with ?ca=FILE; a login at Sentinels is ?sentinel_password=…"
     )]
     Address {
-        /// As it may be shown.
+        /// The address as it may be shown, without its password.
         url: String,
         /// What is wrong with it.
         reason: String,

@@ -11,9 +11,9 @@ use crate::config::SENTINEL_SCHEME;
 /// The options of an address.
 #[derive(Default)]
 pub(super) struct Options {
-    /// Of an address with TLS.
+    /// The options of TLS, if the address has TLS.
     tls: Option<TlsOptions>,
-    /// Of an address of Sentinels.
+    /// The login at the Sentinels, if the address names Sentinels.
     sentinel: Option<SentinelLogin>,
 }
 

@@ -11,7 +11,7 @@ use super::server::Server;
 /// Where a connection leads.
 #[derive(Debug)]
 pub(super) enum Target {
-    /// To this server.
+    /// The connection leads to this server.
     Server(Server),
     /// To the master that these name, whichever that is by then.
     Sentinels(Sentinels),

@@ -116,7 +116,7 @@ pub fn refuse_withdrawn(stored: &StoredRound) -> Result<(), ApproveError> {
 pub struct Approver<'a> {
     /// The database.
     pub store: &'a Store,
-    /// Redis.
+    /// The main Redis.
     pub redis: &'a RedisLink,
     /// The stock's masters.
     pub segments: &'a Segments,

@@ -111,9 +111,9 @@ fn mistakes_text(path: &Path, mistakes: &[Mistake]) -> String {
 /// The form of a sale file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// TOML.
+    /// The file is TOML.
     Toml,
-    /// JSON.
+    /// The file is JSON.
     Json,
 }
 

@@ -45,10 +45,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Why Redis does not know a stop yet. It is on record, and carried over later.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
-    /// The database.
+    /// The database is away or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Redis.
+    /// Redis is away or refuses.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
     /// Redis, or the database, is there and silent.

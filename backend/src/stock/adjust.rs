@@ -44,9 +44,9 @@ pub enum AdjustError {
         amount: u64,
         /// Locked and paid together.
         sold: u64,
-        /// Paid.
+        /// Items in orders that are paid.
         saled: u64,
-        /// Locked.
+        /// Items in orders that wait for payment.
         locked: u64,
         /// Items there are.
         now: u64,
@@ -110,7 +110,7 @@ pub enum Adjusted {
     Before(u64),
 }
 
-/// Whether an adjustment may raise an amount. Lowering it needs nobody's leave.
+/// Whether an adjustment may raise an amount. One person alone may lower it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raise<'a> {
     /// It may not: one person asks.

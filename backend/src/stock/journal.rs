@@ -72,7 +72,7 @@ pub enum JournalError {
          user, or set journal_max_mb = 0 to do without", path.display()
     )]
     Io {
-        /// Which.
+        /// The folder or file that cannot be used.
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,

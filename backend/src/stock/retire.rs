@@ -36,10 +36,10 @@ const KEYS: usize = 256;
 /// Why a round stays for now.
 #[derive(Debug, thiserror::Error)]
 pub enum RetireError {
-    /// The database.
+    /// The database is away or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Redis.
+    /// Redis is away or refuses.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
 }

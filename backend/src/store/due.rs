@@ -12,7 +12,7 @@ pub struct Bought {
     pub item: Item,
     /// The segment that locked its stock.
     pub segment: u16,
-    /// Buyer.
+    /// The buyer's written id.
     pub user: String,
     /// Request id.
     pub request: String,

@@ -345,12 +345,12 @@ impl Store {
     }
 }
 
-/// From where a receiver gets events again.
+/// The point from which on a receiver gets events again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplayFrom {
     /// After this position.
     Position(u64),
-    /// From this time on, epoch milliseconds.
+    /// This time, epoch milliseconds.
     Time(u64),
 }
 

@@ -20,7 +20,7 @@ pub enum HoldState {
 }
 
 impl HoldState {
-    /// As stored, and as commands print it.
+    /// The name in the database and in what commands print.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ pub struct Hold {
     pub generation: u64,
     /// The inventory's name for the product.
     pub sku: String,
-    /// Items.
+    /// How many items are held.
     pub amount: u64,
     /// Its state.
     pub state: HoldState,

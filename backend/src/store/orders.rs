@@ -47,9 +47,9 @@ pub struct Order {
     pub product: String,
     /// Stock segment.
     pub segment: u16,
-    /// Buyer.
+    /// The buyer's written id.
     pub user: String,
-    /// Items.
+    /// How many items were bought.
     pub quantity: u32,
     /// Price of one item in cents.
     pub price_cents: u64,

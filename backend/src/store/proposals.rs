@@ -84,17 +84,17 @@ pub struct Proposal {
     pub form: String,
     /// What differs from the round as it was when this was proposed.
     pub changes: Vec<Difference>,
-    /// Why.
+    /// Why the change is proposed.
     pub reason: String,
     /// What became of it.
     pub state: ProposalState,
     /// Who proposed it.
     pub proposed_by: String,
-    /// When, epoch milliseconds.
+    /// When it was proposed, epoch milliseconds.
     pub proposed_ms: u64,
-    /// Who decided.
+    /// Who decided on it, if somebody did.
     pub decided_by: Option<String>,
-    /// When, epoch milliseconds.
+    /// When it was decided, epoch milliseconds.
     pub decided_ms: Option<u64>,
     /// Why it was rejected or is outdated.
     pub decision: String,
@@ -111,7 +111,7 @@ pub struct NewProposal<'a> {
     pub form: &'a str,
     /// What differs from the round as it is.
     pub changes: &'a [Difference],
-    /// Why.
+    /// Why the change is proposed.
     pub reason: &'a str,
 }
 

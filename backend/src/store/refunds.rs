@@ -20,7 +20,7 @@ pub enum RefundState {
 }
 
 impl RefundState {
-    /// As stored, and as in responses.
+    /// The name in the database and in responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use super::{Database, Store, StoreError, signed, unsigned};
 pub struct Tally {
     /// Placed and not paid yet.
     pub created: u64,
-    /// Paid.
+    /// Placed and paid.
     pub paid: u64,
     /// Placed and cancelled.
     pub cancelled: u64,

@@ -165,7 +165,7 @@ async fn part_of_a_backlog_is_let_go_and_the_rest_is_placed() {
         }
     }
     assert_eq!(let_go.len() as u64 + placed, 60, "nobody is forgotten");
-    // He may grab again.
+    // They may buy again.
     assert_eq!(shop.click(&let_go[0], "again").await.0.as_u16(), 202);
     let mut conn = shop.link.conn().await.unwrap();
     let mut get = redis::cmd("GET");

@@ -268,7 +268,7 @@ async fn what_failed_is_never_placed_and_what_was_placed_never_fails(store: Stor
     assert_eq!((due.len(), due[0].reason), (1, Some(Reason::Backlog)));
     let latest = store.latest_order("li", &item()).await.unwrap().unwrap();
     assert_eq!(latest.state, State::Failed);
-    // He may buy again.
+    // They may buy again.
     assert_eq!(
         place(&store, order(5, "li", "r2")).await,
         Placed::New(OrderId(5))

@@ -134,9 +134,9 @@ pub fn marks(track: &[Moment]) -> [[u8; 8]; 2] {
 /// A track that is in order, with what is known of it at once.
 struct Drag<'a> {
     moments: &'a [Moment],
-    /// Of the whole drag, in ms.
+    /// How long the whole drag took, in ms.
     duration: f64,
-    /// From the first place to the last.
+    /// The distance from the first place to the last, in pixels.
     way: f64,
 }
 

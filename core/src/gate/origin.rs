@@ -4,11 +4,11 @@
 /// What a browser says of where a request comes from.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Whence<'a> {
-    /// `Origin`.
+    /// The header `Origin`.
     pub origin: Option<&'a [u8]>,
-    /// `Sec-Fetch-Site`.
+    /// The header `Sec-Fetch-Site`.
     pub fetch_site: Option<&'a [u8]>,
-    /// `Host`.
+    /// The header `Host`.
     pub host: Option<&'a [u8]>,
 }
 

@@ -16,8 +16,8 @@ pub struct Verification<'c, 'a> {
 }
 
 impl<'c, 'a> Verification<'c, 'a> {
-    /// Of a click on a URL that is signed in this way by a key of this ring. `recent` must
-    /// hold only what this ring verified.
+    /// Verifies a click on a URL that is signed in this way by a key of this ring. `recent`
+    /// must hold only what this ring verified.
     #[must_use]
     pub fn new(
         claim: &'c Claim<'a>,

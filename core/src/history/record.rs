@@ -28,7 +28,7 @@ pub enum What {
     Buy {
         /// The request id; a second click on the same has the same.
         request: String,
-        /// Items.
+        /// How many items the shopper wanted.
         quantity: u32,
     },
     /// Asked what became of the click.
@@ -79,7 +79,7 @@ pub struct Order {
     pub locked_ms: u64,
     /// When it was placed, epoch ms.
     pub created_ms: u64,
-    /// Items.
+    /// How many items it is for.
     pub quantity: u32,
     /// Where it stands.
     pub state: State,

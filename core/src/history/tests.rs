@@ -245,7 +245,7 @@ fn what_buyers_were_told_falsely_is_found() {
         tells("cid", 80, "ordered", Some("1")),
     );
     finds("told_paid_and_was_not", tells("cid", 80, "paid", Some("3")));
-    // Before she paid.
+    // Before the buyer paid.
     finds("told_paid_and_was_not", tells("ann", 70, "paid", Some("1")));
     finds(
         "told_cancelled_and_has_it",

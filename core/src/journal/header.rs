@@ -41,7 +41,7 @@ pub enum HeaderError {
 }
 
 impl Header {
-    /// As written.
+    /// The header in the bytes that are written to the file.
     #[must_use]
     pub fn encode(&self) -> [u8; LEN] {
         let mut bytes = [0; LEN];

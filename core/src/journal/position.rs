@@ -17,7 +17,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// As written.
+    /// The position in the bytes that are written to the file.
     #[must_use]
     pub fn encode(&self) -> String {
         let text = format!("1 {} {}", self.journal, self.seq);

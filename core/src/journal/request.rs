@@ -19,7 +19,7 @@ pub struct Request {
     pub segment: u16,
     /// How many segments the product has.
     pub segments: u16,
-    /// Buyer.
+    /// The buyer's written id.
     pub user: String,
     /// Request id.
     pub request: String,

@@ -65,7 +65,7 @@ pub struct Field {
     /// Longest text, in characters; of a text or textarea.
     #[serde(default = "usual_length")]
     pub max_length: usize,
-    /// Of a select.
+    /// The choices of a select; empty for other fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<Choice>,
     /// What browsers may fill in, as HTML names it: `street-address`. Empty for nothing.

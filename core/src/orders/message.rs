@@ -19,9 +19,9 @@ pub struct OrderMessage {
     pub product: String,
     /// Segment that locked the stock.
     pub segment: u16,
-    /// Buyer.
+    /// The buyer's written id.
     pub user: String,
-    /// Items.
+    /// How many items were bought.
     pub quantity: u32,
     /// Price of one item in cents.
     pub price_cents: u64,
@@ -49,7 +49,7 @@ pub struct CancelMessage {
     pub v: u32,
     /// The order's number.
     pub order: u64,
-    /// Buyer.
+    /// The buyer's written id.
     pub user: String,
 }
 
@@ -65,7 +65,7 @@ pub enum MessageError {
 }
 
 impl OrderMessage {
-    /// As JSON for the queue.
+    /// The message as JSON for the queue.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings and numbers only: there is nothing in it that could fail.
@@ -82,7 +82,7 @@ impl OrderMessage {
 }
 
 impl CancelMessage {
-    /// As JSON for the queue.
+    /// The message as JSON for the queue.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()

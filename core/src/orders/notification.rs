@@ -67,7 +67,7 @@ impl Channel {
     /// All of them.
     pub const ALL: [Channel; 2] = [Channel::Webhook, Channel::Email];
 
-    /// As stored.
+    /// The name under which it is stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Channel {
 pub enum Lang {
     /// Chinese, simplified.
     Zh,
-    /// English.
+    /// English, the other language of e-mails.
     En,
 }
 

@@ -7,16 +7,16 @@ use std::fmt;
 pub enum State {
     /// Placed, to be paid.
     Created,
-    /// Paid.
+    /// The buyer has paid it.
     Paid,
-    /// Cancelled.
+    /// It was cancelled, by the buyer, the shop, or because it was not paid in time.
     Cancelled,
     /// The purchase was failed instead: there never was an order.
     Failed,
 }
 
 impl State {
-    /// As stored.
+    /// The name under which it is stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

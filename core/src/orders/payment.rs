@@ -30,9 +30,9 @@ pub enum ProviderName {
     Shop,
     /// Any service that signs as this system does.
     Signed,
-    /// Stripe.
+    /// The provider Stripe.
     Stripe,
-    /// Alipay.
+    /// The provider Alipay.
     Alipay,
     /// WeChat Pay.
     WeChat,
@@ -48,7 +48,7 @@ impl ProviderName {
         ProviderName::WeChat,
     ];
 
-    /// As stored, in URLs and in settings.
+    /// The name in the database, in URLs and in settings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -188,7 +188,7 @@ impl State {
         State::Refunded,
     ];
 
-    /// As stored, and as in responses.
+    /// The name in the database and in responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -224,7 +224,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// As stored, and as in responses.
+    /// The name in the database and in responses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ pub enum State {
     Succeeded,
     /// The order is in the database, to be paid.
     Ordered,
-    /// Paid.
+    /// The order is paid.
     Paid,
     /// No order could be placed; the stock was released.
     Failed,
@@ -158,7 +158,7 @@ pub struct BuyerRecord {
     pub state: State,
     /// Request id that made it.
     pub request: String,
-    /// Items.
+    /// How many items were bought.
     pub quantity: u32,
     /// Permit it was admitted with; empty if the edge was bypassed.
     pub permit: String,

@@ -50,7 +50,7 @@ impl Difference {
         }
     }
 
-    /// In one word, for programs.
+    /// The difference in one word, for programs.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {

@@ -31,9 +31,9 @@ pub struct Picture {
 /// One of the sizes in which a picture is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendition {
-    /// In pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// In pixels.
+    /// Height in pixels.
     pub height: u32,
     /// Its name under [`FOLDER`].
     pub file: String,

@@ -33,8 +33,8 @@ pub struct Tally {
     pub returned: u64,
 }
 
-/// The tally of one lease in shared memory: its number's lower half, used, returned. A zero
-/// is nobody's.
+/// The tally of one lease in shared memory: its number's lower half, used, returned. Zero
+/// means that the place belongs to no lease.
 #[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct Place(AtomicU64);

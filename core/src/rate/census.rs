@@ -20,7 +20,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// For an edge that shares a rate: a death costs the site at most what the
+    /// The figures of an edge that shares a rate: a death costs the site at most what the
     /// dead edge's share fills in this time, if the buckets are too small to
     /// inherit it. Missing one heartbeat of three is forgiven.
     pub const SHARING: Self = Self {

@@ -60,7 +60,7 @@ pub struct Capacity {
     pub connections_per_edge: u64,
     /// `worker_connections`: shoppers' and back ends'.
     pub worker_connections: u64,
-    /// `worker_rlimit_nofile`.
+    /// Files that a worker may open: `worker_rlimit_nofile`.
     pub open_files_per_worker: u64,
     /// Connections that a worker keeps to the purchase role (`keepalive`).
     pub keepalive: u64,
@@ -87,9 +87,9 @@ pub struct Capacity {
 /// Machines, each of as many cores as an edge's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Machines {
-    /// Edges.
+    /// Machines for the edges.
     pub edges: u64,
-    /// For the purchase roles, with the relay, orders and ops roles beside them: two at
+    /// Machines for the purchase roles, with relay, orders and ops roles beside them: two at
     /// least, since one may die.
     pub back_ends: u64,
     /// A master and a replica for each segment, the main Redis among them.

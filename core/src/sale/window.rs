@@ -21,9 +21,9 @@ pub enum Phase {
     Scheduled,
     /// Within the last minute before the start: URLs are handed out.
     Lead,
-    /// Selling.
+    /// The sale is on.
     Open,
-    /// Over.
+    /// The end has passed.
     Ended,
 }
 
@@ -55,14 +55,14 @@ pub enum SaleState {
     SoldOut,
     /// Interrupted by an operator.
     Paused,
-    /// Over.
+    /// The end has passed.
     Ended,
     /// Taken off sale by an operator.
     Withdrawn,
 }
 
 impl SaleState {
-    /// As written in the answer of `…/state`.
+    /// The state as the response of `…/state` has it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

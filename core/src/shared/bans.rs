@@ -76,7 +76,7 @@ pub enum Standing {
     /// The filter cannot clear them, and no entry bans them: one in twenty of those
     /// who are not banned, if the table holds what it was made for.
     Unclear,
-    /// Banned.
+    /// An entry bans them.
     Banned,
 }
 
@@ -126,7 +126,7 @@ pub struct Index {
     seen_by_sweep: Kinds,
     turn: Turn,
     entries: AtomicU64,
-    /// Of those, revoked sessions and cuts.
+    /// How many of the entries are revoked sessions and cuts.
     sessions: AtomicU64,
 }
 
@@ -138,7 +138,7 @@ impl Index {
         self.entries.load(Ordering::Relaxed)
     }
 
-    /// Of those, revoked sessions and cuts.
+    /// How many of the entries are revoked sessions and cuts.
     #[must_use]
     pub fn sessions(&self) -> u64 {
         self.sessions.load(Ordering::Relaxed)

@@ -20,7 +20,7 @@ pub struct ZoneNeeds {
     pub products: usize,
     /// Buyers who are remembered.
     pub seen: usize,
-    /// Bans.
+    /// Bans that are in force.
     pub bans: usize,
     /// Captcha passes spent in the few minutes that one is good for.
     pub passes: usize,

@@ -284,7 +284,7 @@ impl Slot {
         self.sequence.load(Ordering::Relaxed).is_multiple_of(2)
     }
 
-    /// For the writer: whether another product may be written here.
+    /// Whether the writer may put another product here.
     fn is_free(&self) -> bool {
         !self.is_whole() || self.listed.load(Ordering::Relaxed) == 0
     }

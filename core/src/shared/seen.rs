@@ -61,7 +61,7 @@ pub struct BuyerKey(u64);
 pub struct RequestKey(u32);
 
 impl BuyerKey {
-    /// From these ids.
+    /// The key of this buyer for this product of this round.
     #[must_use]
     pub fn new(seed: Seed, round: &str, product: &str, user: &str) -> Self {
         Self(sets::tag_of(seed.hash_texts(BUYER, [round, product, user])))
@@ -69,13 +69,13 @@ impl BuyerKey {
 }
 
 impl RequestKey {
-    /// From this id.
+    /// The key of the request with this id.
     #[must_use]
     pub fn new(seed: Seed, id: &str) -> Self {
         Self(seed.hash_texts(REQUEST, [id]) as u32)
     }
 
-    /// Of a request without an id, from random bits.
+    /// A key for a request without an id, from random bits.
     #[must_use]
     pub fn random(bits: u64) -> Self {
         Self(bits as u32)

@@ -108,7 +108,7 @@ impl Default for State {
 pub struct WinnerTag(u64);
 
 impl WinnerTag {
-    /// Of the buyer of this fingerprint and the product whose key has this hash
+    /// The tag of the buyer of this fingerprint and the product whose key has this hash
     /// (`products::Found::hash`).
     #[must_use]
     pub fn new(seed: Seed, product: u64, fingerprint: u64) -> Self {
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(fingerprint("li"), FINGERPRINT_OF_LI);
     }
 
-    /// From the first version.
+    /// What the first version computed.
     const FINGERPRINT_OF_LI: u64 = 17_849_977_260_323_627_994;
 
     #[test]

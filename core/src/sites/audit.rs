@@ -16,7 +16,7 @@ pub struct End {
     pub comes: bool,
     /// Whether the other site was declared lost, and did not give it by itself.
     pub lost: bool,
-    /// Items.
+    /// How many items move.
     pub items: u64,
     /// Items that this end could not give, since they were sold: the other site has them all
     /// the same.

@@ -43,7 +43,7 @@ pub struct Written {
 }
 
 impl Written {
-    /// As it is stored.
+    /// The lease as it is stored.
     #[must_use]
     pub fn to_text(&self) -> String {
         format!("{}:{}", self.number, self.left_ms)

@@ -53,7 +53,7 @@ pub enum Next {
     TakeOffSale,
     /// Make the limit of permits fit, then record it: `done`.
     FitLimit,
-    /// Nothing.
+    /// This end has nothing more to do.
     Nothing,
 }
 
@@ -68,7 +68,7 @@ impl State {
         State::Done,
     ];
 
-    /// As stored.
+    /// The name under which it is stored.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -109,11 +109,11 @@ impl fmt::Display for Event {
 /// A segment's three amounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Amounts {
-    /// For sale.
+    /// Items for sale.
     pub sale: i64,
-    /// In orders that are not paid, or not placed yet.
+    /// Items in orders that are not paid, or not placed yet.
     pub locked: i64,
-    /// Paid.
+    /// Items in orders that are paid.
     pub saled: i64,
 }
 
@@ -131,7 +131,7 @@ impl fmt::Display for Amounts {
 /// Names a purchase within its product: a buyer may use a request id again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PurchaseId {
-    /// Buyer.
+    /// The buyer's written id.
     pub user: String,
     /// Request id.
     pub request: String,
@@ -144,7 +144,7 @@ pub struct PurchaseId {
 pub struct Life {
     /// The event that made it.
     pub made: usize,
-    /// Items.
+    /// How many items were bought.
     pub quantity: i64,
     /// The event that counted it as sold.
     pub confirmed: Option<usize>,
@@ -155,10 +155,10 @@ pub struct Life {
 /// What is wrong with a list of events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// In one word: `event_missing`, `event_doubled`, `event_unfounded` or
+    /// The kind of fault in one word: `event_missing`, `event_doubled`, `event_unfounded` or
     /// `rebuild_differs`.
     pub kind: &'static str,
-    /// As a sentence.
+    /// The fault as a sentence.
     pub what: String,
     /// The events that show it, as indices in the list.
     pub events: Vec<usize>,

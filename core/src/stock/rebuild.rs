@@ -27,7 +27,7 @@ pub struct OrderRecord {
     pub segment: u16,
     /// The purchase that it was placed for.
     pub purchase: PurchaseId,
-    /// Items.
+    /// How many items were bought.
     pub quantity: u32,
     /// Price of one item in cents.
     pub price_cents: u64,

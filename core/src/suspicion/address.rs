@@ -22,7 +22,7 @@ struct First {
 /// One address's requests, as far as they may be needed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Address {
-    /// As it would be banned.
+    /// The address or network as a ban would name it.
     pub(super) name: String,
     pub(super) last_ms: u64,
     /// The highest score that was reported.

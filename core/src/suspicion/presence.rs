@@ -28,7 +28,7 @@ struct Click {
 /// Clicks without a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Absence {
-    /// How many.
+    /// How many clicks there were.
     pub(super) clicks: u32,
     /// How long nothing was asked before one of them, at most, in ms.
     pub(super) silent_ms: u64,

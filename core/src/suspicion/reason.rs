@@ -16,7 +16,7 @@ pub enum Reason {
     NeverBrowsed {
         /// Hidden URLs fetched.
         urls: u32,
-        /// Clicks.
+        /// How many clicks it made.
         clicks: u32,
         /// For how long it is known to have requested nothing else, in ms.
         for_ms: u64,
@@ -26,7 +26,7 @@ pub enum Reason {
     },
     /// Clicked on products while no page of its was open.
     Unattended {
-        /// On how many.
+        /// How many such clicks there were.
         clicks: u32,
         /// How long nothing was asked before one of these clicks, at most.
         silent_ms: u64,
@@ -61,17 +61,17 @@ pub enum Reason {
     },
     /// Requests URLs before they are handed out, or clicks before the opening.
     Early {
-        /// How often.
+        /// How often it did so.
         asked: u32,
     },
     /// URLs that were not signed for the account.
     Forged {
-        /// How many.
+        /// How many such URLs there were.
         urls: u32,
     },
     /// Clicks for a product that the account has bought.
     SecondClicks {
-        /// How many.
+        /// How many such clicks there were.
         clicks: u32,
     },
     /// Clicks together with others at its address.
@@ -108,7 +108,7 @@ pub enum Reason {
     },
     /// Forged URLs from an address where nobody is logged in.
     ForgedByStrangers {
-        /// How many.
+        /// How many such URLs there were.
         urls: u32,
     },
 }

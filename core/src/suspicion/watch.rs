@@ -348,7 +348,7 @@ fn network(address: IpAddr) -> Prefix {
     }
 }
 
-/// As people write it: a single address without its length.
+/// The prefix as people write it: a single address without its length.
 fn named(prefix: &Prefix) -> String {
     let text = prefix.to_string();
     match text.strip_suffix("/32") {

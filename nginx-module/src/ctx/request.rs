@@ -49,7 +49,7 @@ pub(crate) struct Headers<'a> {
     pub(crate) request: Option<&'a str>,
     /// The captcha pass, unverified.
     pub(crate) captcha: Option<&'a str>,
-    /// `Authorization`.
+    /// The header `Authorization`.
     pub(crate) authorization: Option<&'a [u8]>,
     /// Whether request id, pass or token was sent twice, so that others on the way may read
     /// another one of them.
@@ -98,7 +98,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// For code that needs nginx's own structure: `ctx` and `settings`.
+    /// nginx's own structure, for the code that needs it: `ctx` and `settings`.
     pub(crate) fn as_ptr(&self) -> *mut ngx_http_request_t {
         self.raw
     }

@@ -113,7 +113,7 @@ fn is_change(id: &str) -> bool {
 
 /// How following a list's changes ended.
 enum Caught {
-    /// With this version, the current one.
+    /// The copy is up to date with this version.
     Up(String),
     /// The stream does not have them all.
     Behind,

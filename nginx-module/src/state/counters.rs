@@ -41,7 +41,7 @@ pub(crate) struct Counters {
     pub(crate) refused: [Counter; Verdict::ALL.len()],
     /// Requests that the gate admitted.
     pub(crate) admitted: Counter,
-    /// Of those, requests admitted while Redis was away, from this edge's share.
+    /// How many of them were admitted while Redis was away, from this edge's share.
     pub(crate) fallbacks: Counter,
     /// Repeated requests of admitted buyers, passed on without a permit to be answered
     /// again. Not counted as admitted.
@@ -64,7 +64,7 @@ pub(crate) struct Counters {
     pub(crate) redis_commands: Counter,
     /// Microseconds that these took together.
     pub(crate) redis_micros: Counter,
-    /// Of those, commands that failed or took too long.
+    /// How many of these commands failed or took too long.
     pub(crate) redis_failures: Counter,
     /// The same commands by duration.
     pub(crate) redis_latency: [Counter; LATENCY_BOUNDS_US.len() + 1],

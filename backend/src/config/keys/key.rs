@@ -3,7 +3,7 @@
 /// A setting that can be given.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// In the file, and for `--set`.
+    /// The name in the file, and for `--set`.
     pub name: &'static str,
     /// What it means, for people.
     pub meaning: &'static str,

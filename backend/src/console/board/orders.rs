@@ -29,7 +29,7 @@ const RATE_MS: (u64, u64) = (2_250, 250);
 /// The last count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OrderCounts {
-    /// By product; `None` until they were counted once.
+    /// The counts by product; `None` until they were counted once.
     pub(super) products: Option<HashMap<Item, Tally>>,
     /// Orders placed per second.
     pub(super) per_second: Option<f64>,

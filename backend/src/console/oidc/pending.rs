@@ -45,7 +45,7 @@ impl Pending {
 pub(super) struct Begun {
     /// The cookie's value.
     pub(super) browser: String,
-    /// `state`.
+    /// The parameter `state` of the request to the provider.
     pub(super) state: String,
     pub(super) pending: Pending,
 }

@@ -67,7 +67,7 @@ pub struct RoundForm {
     #[serde(default)]
     #[schema(value_type = i64)]
     pub ends_ms: Figure,
-    /// For a new round: on how many days, one after the other. Each day becomes a
+    /// On how many days a new round is held, one after the other. Each day becomes a
     /// round of its own, `ID_YYYYMMDD`, with its own stock.
     #[serde(default)]
     #[schema(value_type = Option<i64>)]
@@ -201,7 +201,7 @@ pub fn check_kept(
 pub struct Checked {
     /// The round.
     pub round: Round,
-    /// On how many days.
+    /// On how many days, one after the other, the round is held.
     pub days: u32,
 }
 

@@ -59,7 +59,7 @@ pub(in crate::console) struct ProposalForm {
     /// The round as it is to be, as the editor sends it.
     #[serde(default)]
     form: Option<RoundForm>,
-    /// With `amount` instead of `form`: the product.
+    /// The product, if there is an `amount` instead of a `form`.
     #[serde(default)]
     product: Option<String>,
     /// Its new total of items.

@@ -55,7 +55,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Revoked {
     sessions: HashMap<Mark, u64>,
-    /// By written id: the instant, and when the cut is over.
+    /// Of each written id, the instant of its cut and when the cut is over.
     cuts: HashMap<Box<str>, (u64, u64)>,
 }
 

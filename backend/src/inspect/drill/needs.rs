@@ -24,7 +24,7 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// Nothing.
+    /// A drill that needs nothing of this.
     pub const NONE: Self = Self {
         small_disk: false,
         replica: false,

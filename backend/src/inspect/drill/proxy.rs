@@ -17,7 +17,7 @@ const BLOCK: usize = 64 << 10;
 /// How bytes pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// At once.
+    /// The proxy passes everything on at once.
     Open,
     /// So much later, in both directions.
     Slow(Duration),

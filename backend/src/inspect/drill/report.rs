@@ -164,7 +164,7 @@ impl Report {
         text
     }
 
-    /// For programs.
+    /// The report as JSON, for programs.
     #[must_use]
     pub fn json(&self) -> serde_json::Value {
         let faults = self.faults.iter().map(|it| {

@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// Linux.
+    /// The settings of Linux.
     Kernel,
     /// The edge.
     Nginx,
@@ -184,7 +184,7 @@ pub(super) struct Rule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// As wanted.
+    /// The value is the wanted one.
     Fine,
     /// Not as wanted, and a sale works nevertheless.
     Advised,

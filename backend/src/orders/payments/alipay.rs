@@ -20,10 +20,10 @@ use crate::store::checkouts::Checkout;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Page {
-    /// For a computer's browser.
+    /// The page for a computer's browser.
     #[default]
     Page,
-    /// For a phone's browser.
+    /// The page for a phone's browser.
     Wap,
 }
 
@@ -56,7 +56,7 @@ pub struct Application {
 }
 
 impl Alipay {
-    /// At this gateway, usually `https://openapi.alipay.com/gateway.do`.
+    /// A client of the gateway at this address, usually `https://openapi.alipay.com/gateway.do`.
     ///
     /// # Errors
     /// The machine's certificates cannot be read, and the gateway needs them.

@@ -14,11 +14,11 @@ use crate::store::checkouts::Checkout;
 pub enum AnyProvider {
     /// A service that signs as this system does.
     Signed(Signed),
-    /// Stripe.
+    /// The provider Stripe.
     Stripe(Stripe),
-    /// Alipay.
+    /// The provider Alipay.
     Alipay(Alipay),
-    /// WeChat Pay.
+    /// The provider WeChat Pay.
     WeChat(WeChat),
 }
 

@@ -57,7 +57,7 @@ pub(super) struct Reply {
 }
 
 impl Api {
-    /// Of the provider at this address.
+    /// A client of the provider at this address.
     ///
     /// # Errors
     /// The machine's certificates cannot be read, and the address needs them.

@@ -376,18 +376,18 @@ pub fn adjust(item: &Item, segment: u16, request: &str, change: i64) -> Call<i64
 /// A step of a transfer between two segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferStep {
-    /// At the source: at least `wanted` items leave, or half of what is for sale if
+    /// The source gives away at least `wanted` items, or half of what is for sale if
     /// that is more, or what there is. Replies how many.
     Out {
-        /// Items.
+        /// How many items are wanted at least.
         wanted: u64,
     },
-    /// At the destination: `items` arrive. Replies 1, or 0 if they had arrived before.
+    /// The items arrive at the destination. Replies 1, or 0 if they had arrived before.
     In {
-        /// Items.
+        /// How many items arrive.
         items: u64,
     },
-    /// At the source: they have arrived. Replies 1, or 0 if that was known.
+    /// The source notes that they have arrived. Replies 1, or 0 if that was known.
     Done,
 }
 

@@ -39,7 +39,7 @@ struct Items {
 }
 
 impl HttpInventory {
-    /// At this address; calls are signed with the first of `keys`.
+    /// A client of the inventory at this address; calls are signed with the first of `keys`.
     ///
     /// # Errors
     /// The machine's certificates cannot be read, and the address needs them.

@@ -50,16 +50,16 @@ pub struct LostShare {
     pub round: String,
     /// Product id.
     pub product: String,
-    /// Items.
+    /// How many items were taken over.
     pub items: u64,
 }
 
 /// What a site has of every product that sells; the answer to one is another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// By product.
+    /// A line for each product.
     pub items: Vec<ReportLine>,
-    /// In an answer: what was taken over of the site that asks. It sells on once it has
+    /// What was taken over of the site that asks, in an answer to it. It sells on once it has
     /// taken all of it off its own sale.
     #[serde(default)]
     pub lost: Vec<LostShare>,
@@ -74,7 +74,7 @@ pub struct Ask {
     pub round: String,
     /// Product id.
     pub product: String,
-    /// Items.
+    /// How many items the site asks for.
     pub wanted: u64,
 }
 

@@ -47,10 +47,10 @@ const PAGES: usize = 40;
 /// Why a transfer waits.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
-    /// Redis.
+    /// Redis is away or refuses.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
-    /// The database.
+    /// The database is away or refuses.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Somebody else changes the amount of the product.

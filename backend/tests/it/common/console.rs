@@ -222,7 +222,7 @@ impl PendingRequest {
         self.header("cookie", &format!("seckill_console={}", session.id))
     }
 
-    /// As the console's own pages send it.
+    /// The request as the console's own pages send it.
     pub fn of(self, session: &Session) -> Self {
         self.cookie(session).header("x-seckill-csrf", &session.csrf)
     }

@@ -28,7 +28,7 @@ pub struct RedisTarget {
 /// A server's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// `host:port`.
+    /// A server at `host:port`.
     Tcp {
         /// A name or an IP address, without brackets.
         host: String,
@@ -123,7 +123,7 @@ pub struct Login {
 /// Where a password is.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Password {
-    /// In the configuration.
+    /// The password itself stands in the configuration.
     Text(String),
     /// In this file, less the newline at its end.
     File(String),

@@ -12,7 +12,7 @@ pub struct Facts<'a> {
     pub order: &'a str,
     /// What was bought.
     pub title: &'a str,
-    /// How many.
+    /// How many items were bought.
     pub quantity: u32,
     /// What it costs in all, or what is refunded.
     pub amount: Money,

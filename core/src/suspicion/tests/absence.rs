@@ -24,7 +24,7 @@ fn whoever_logs_in_on_the_open_page_and_buys_at_once_is_a_person() {
     day.path(OPENS + 1_200, address, "li", 200);
     day.click(OPENS + 1_900, address, "li", "admitted");
     assert_eq!(day.judge(), []);
-    // He pays, which goes on asking for the time.
+    // They pay, and the page goes on asking for the time.
     day.add(OPENS + 4_000, address, "li", "GET", "/api/time", (200, ""));
     day.goes_on_until(OPENS + 60_000);
     assert_eq!(day.judge(), []);

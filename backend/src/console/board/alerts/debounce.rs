@@ -17,7 +17,7 @@ const STEADY_MS: u64 = 1_500;
 /// Remembers faults from poll to poll.
 #[derive(Debug, Default)]
 pub(in crate::console::board) struct Debouncer {
-    /// By code, subject and difference: since when, and in how many polls.
+    /// Since when, and in how many polls, a fault was seen; by code, subject and difference.
     seen: HashMap<String, (u64, u32)>,
 }
 

@@ -15,12 +15,12 @@ impl Dice {
         mixed(self.0)
     }
 
-    /// From 0 to 1.
+    /// A random number from 0 to 1.
     pub(super) fn part(&mut self) -> f32 {
         (self.next() >> 40) as f32 / (1u32 << 24) as f32
     }
 
-    /// From -1 to 1.
+    /// A random number from -1 to 1.
     pub(super) fn around(&mut self) -> f32 {
         self.part() * 2.0 - 1.0
     }
