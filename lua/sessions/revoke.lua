@@ -4,7 +4,7 @@
 --       2  expiring  sorted set, session -> expires_ms
 --       3  changes   stream of the latest changes
 --       4  version   id of the last change
--- ARGV  1  session  "session:{mark}" or "sessions:{user}"
+-- ARGV  1  session  "session:{fingerprint}" or "sessions:{user}"
 --       2  expires  epoch milliseconds, when nothing is left to be refused
 --       3  value    expires_ms|at_ms|by|; of "sessions:" at_ms is the instant
 --       4  now      epoch milliseconds
