@@ -1,12 +1,14 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(metric status_of log_has);
-use SeckillEdge qw(second_edge end_edge kill_edge start_again get_at);
+use SeckillEdge qw(second_edge end_edge kill_edge start_again change get_at);
 use SeckillServers qw(free_port server relay ask);
 
 # What an edge keeps for when Redis is away does not end with it: an edge that is stopped
 # returns it, and of one that was killed it ends as soon as its death is proven.
 our $server = gate_location('seckill_fallback pass;') . ' location = /metrics { seckill_status; } location ~ /state$ { seckill_state; }';
+# A byte a second: whoever reads it holds a worker.
+our $slow = "location = /slow { limit_rate 1; return 200 @{['.' x 1000]}; }";
 
 sub permits { redis('GET', 'seckill::{1::153}::permits') // 0 }
 sub leases { my %leases = @{ redis('HGETALL', 'seckill::{1::153}::leases') }; \%leases }
@@ -19,9 +21,28 @@ sub ahead {
 sub keeps { get_at($_[0]{port}, '/metrics') =~ /^seckill_permits_kept (\d+)\r?$/m ? $1 : 0 }
 # An edge that keeps its half.
 sub keeper {
-    my $edge = second_edge(http_config(), $server);
+    my $edge = second_edge(http_config($_[0]), $server);
     die 'the edge keeps ' . keeps($edge) . "\n" unless eventually { keeps($edge) == 50 } 10;
     return $edge;
+}
+
+# The beginning of a request to an edge, and what has come back of it.
+sub begun {
+    my ($edge, $text) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $$edge{port}) or die "no edge: $!\n";
+    print $socket $text;
+    return $socket;
+}
+# A connection that holds the worker, whose response has begun.
+sub held {
+    my $socket = begun($_[0], "GET /slow HTTP/1.0\r\nHost: shop\r\n\r\n");
+    sysread $socket, my $byte, 1 or die "no response: $!\n";
+    return $socket;
+}
+# The living edges of this identity.
+sub living {
+    my ($identity) = @_;
+    return grep {/\.$identity\./} @{ redis('ZRANGEBYSCORE', 'seckill::edges', redis_ms(), '+inf') };
 }
 
 # A Redis that is 10 ms away, with so many products on sale.
@@ -241,5 +262,71 @@ sub {
     SeckillEdge::end_edge($edge);
     my @left = grep { SeckillServers::ask($redis, 'HLEN', "seckill::{1::$_}::leases") } 1 .. 60;
     die 'leases of ' . @left . " products are open\n" if @left;
+    return $_[0];
+}
+
+
+
+=== TEST 9: an edge whose zone a reload replaced has ended, though its worker still serves somebody
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    local $::server = "$::server $::slow";
+    my $edge = main::keeper('seckill_node twin;');
+    my ($identity) = (main::ahead())[0] =~ /\.([0-9a-f]+)-/ or die "its lease names no identity\n";
+    # A click that comes while the edge ends: the other half of it follows.
+    my $click = main::begun($edge, 'POST ' . hidden_path('slow', '1', '153') . " HTTP/1.1\r\nHost: shop\r\n");
+    my $held = main::held($edge);
+    my $worker = SeckillEdge::change($edge, sub { s/(seckill_zone \w+):\d+m/$1:9m/ });
+    my @seen;
+    push @seen, 'it counts as alive' unless SeckillTest::eventually(sub { !main::living($identity) }, 20);
+    my $has_leases = sub { grep {/\.$identity-/} keys %{ main::leases() } };
+    push @seen, 'it keeps permits' unless SeckillTest::eventually(sub { !$has_leases->() }, 20);
+    push @seen, 'the next one keeps ' . main::keeps($edge) unless SeckillTest::eventually(sub { main::keeps($edge) == 50 }, 20);
+    my $sees = sub { SeckillEdge::get_at($$edge{port}, '/metrics') =~ /^seckill_edges (\d+).*^seckill_edges_same_name (\d+)/ms ? "$1 edges, $2 of this name" : 'none' };
+    push @seen, 'seen: ' . $sees->() unless SeckillTest::eventually(sub { $sees->() eq '2 edges, 0 of this name' }, 20);
+    # What it still serves it serves as before, and counts.
+    print $click CORE::join "\r\n", cookie('slow'), 'Connection: close', '', '';
+    my $answer = SeckillClick::answer($click);
+    push @seen, "the click: $answer" unless $answer =~ m{^HTTP/1\.1 202 .*permit=[^.]+\.$identity-}s;
+    push @seen, 'a lease stays open' unless SeckillTest::eventually(sub { !$has_leases->() }, 20);
+    push @seen, 'permits: ' . main::permits() unless SeckillTest::eventually(sub { main::permits() == 1 + main::keeps($edge) }, 20);
+    push @seen, 'the worker has left' unless kill 0, $worker;
+    close $held;
+    push @seen, 'the worker does not leave' unless SeckillTest::eventually(sub { !kill 0, $worker });
+    SeckillEdge::end_edge($edge);
+    die CORE::join("; ", @seen) . "\n" if @seen;
+    return $_[0];
+}
+
+
+
+=== TEST 10: what a reload changes holds at once, though the worker of before still serves somebody
+--- sale
+1 153 limit=100
+--- config
+location = /nothing { return 204; }
+--- request: GET /nothing
+--- error_code: 204
+--- response_body_filters eval
+sub {
+    (my $keeps_none = "$::server $::slow") =~ s/seckill_fallback pass;/seckill_fallback refuse;/ or die "no fallback\n";
+    my $edge = SeckillEdge::second_edge(main::http_config('seckill_node before;'), $keeps_none);
+    my $is_called = sub { my ($name) = @_; grep {/^$name\./} @{ redis('ZRANGEBYSCORE', 'seckill::edges', main::redis_ms(), '+inf') } };
+    die "the edge is not counted\n" unless SeckillTest::eventually(sub { $is_called->('before') });
+    my $held = main::held($edge);
+    my $worker = SeckillEdge::change($edge, sub { s/seckill_fallback refuse;/seckill_fallback pass;/; s/seckill_node before/seckill_node after/ });
+    my @seen;
+    push @seen, 'it keeps ' . main::keeps($edge) unless SeckillTest::eventually(sub { main::keeps($edge) == 50 }, 20);
+    push @seen, 'it is counted by another name' unless SeckillTest::eventually(sub { $is_called->('after') && !$is_called->('before') }, 20);
+    push @seen, 'the worker has left' unless kill 0, $worker;
+    close $held;
+    SeckillEdge::end_edge($edge);
+    die CORE::join("; ", @seen) . "\n" if @seen;
     return $_[0];
 }

@@ -35,6 +35,8 @@ pub mod passes;
 pub mod prefix;
 /// The catalogue: each product's window, limit and permits.
 pub mod products;
+/// Which worker reads from Redis for all of them.
+pub mod refresher;
 /// Buyers who were admitted already.
 pub mod seen;
 /// Who may be among the winners of a product, at whichever edge.

@@ -18,9 +18,9 @@ use seckill_core::signing::recent::Recent;
 use seckill_core::signing::trace::Tracing;
 
 use crate::net::names::Names;
-use crate::random;
 use crate::state::{LimitZone, SharedZone, Zone};
 use crate::tokens::Jwt;
+use crate::{random, rt};
 use seckill_tls::TlsClient;
 
 /// A user and their password, read from where the directive says.
@@ -150,6 +150,8 @@ impl MainConf {
 pub(crate) struct Edge {
     /// Shared memory.
     pub(crate) zone: Zone,
+    /// How many configurations had used it, this one included.
+    configuration: u64,
     /// This edge's name in its leases, which outlive a reload with another `seckill_node`.
     pub(crate) node: Rc<str>,
     /// Its line among the living edges.
@@ -191,6 +193,7 @@ impl Edge {
         });
         Some(Self {
             jwks: jwks.collect(),
+            configuration: zone.configurations(),
             zone,
             node: lease_node.into(),
             line: line.into(),
@@ -203,6 +206,20 @@ impl Edge {
             },
             shared_rates,
         })
+    }
+
+    /// Whether no later configuration has used the zone: a worker that leaves all the same
+    /// leaves because the edge ends.
+    pub(crate) fn is_latest(&self) -> bool {
+        self.zone.configurations() == self.configuration
+    }
+
+    /// Whether this worker is leaving because the edge ends: nginx was told to quit, or a
+    /// zone of another size is another edge. It takes no new connections, and may have
+    /// requests for hours: for those alone the edge must not count as alive or keep
+    /// anything. What they need they take as usual.
+    pub(crate) fn is_ending(&self) -> bool {
+        rt::is_leaving() && self.is_latest()
     }
 
     /// The permit's full name, `{edge}.{lease}.{n}`.

@@ -415,7 +415,6 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         && let Some(edge) = main.edge()
     {
         let zone = edge.zone.clone();
-        CONFIGURATION.set(zone.configurations());
         // Permits of another Redis are not to be spent: here nobody counts them.
         let leases = if zone.adopt_source() {
             zone.products().forget_counts();
@@ -434,8 +433,6 @@ unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 thread_local! {
     /// Whether this process serves requests already.
     static HAS_STARTED: Cell<bool> = const { Cell::new(false) };
-    /// How many configurations had used the zone when this worker started.
-    static CONFIGURATION: Cell<u64> = const { Cell::new(0) };
 }
 
 unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
@@ -445,8 +442,8 @@ unsafe extern "C" fn exit_process(cycle: *mut ngx_cycle_t) {
     {
         // No other configuration is in force: the whole edge ends, or is started anew by its
         // master, which takes what it needs.
-        if zone.configurations() == CONFIGURATION.get()
-            && let Some(edge) = main.edge()
+        if let Some(edge) = main.edge()
+            && edge.is_latest()
         {
             permits::leave(&edge);
         }

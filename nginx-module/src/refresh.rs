@@ -260,13 +260,13 @@ impl Refresh {
     }
 
     /// Returns permits of leases that have ended, also of products whose sale is over:
-    /// their permits are counted in the end. Where nothing is left to be granted, all
-    /// permits in hand are returned, for whoever has a request for them.
+    /// their permits are counted in the end. Where nothing is left to be granted, and of an
+    /// edge that ends, all permits in hand are returned, for whoever has a request for them.
     fn return_lapsed(&self) {
         let now_ms = clock::monotonic_ms();
         for (item, _) in self.catalogue.items() {
             if let Some(found) = self.edge.zone.products().find(item.round(), item.product()) {
-                let is_wanted = found.is_granted_out();
+                let is_wanted = found.is_granted_out() || self.edge.is_ending();
                 let lapsed = found.hand().lapse(now_ms, is_wanted);
                 reports::returned(&self.edge, item, &lapsed);
             }

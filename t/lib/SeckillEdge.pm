@@ -14,7 +14,7 @@ use Time::HiRes qw(sleep time);
 
 use SeckillServers qw(free_port);
 
-our @EXPORT_OK = qw(second_edge end_edge kill_edge named_pid launch start_again reconfigure get_at);
+our @EXPORT_OK = qw(second_edge end_edge kill_edge named_pid launch start_again change reconfigure get_at);
 
 my ($owner, @running) = ($$);
 
@@ -47,9 +47,8 @@ sub second_edge {
     return start_again($edge);
 }
 
-# Changes its configuration as this does with $_, and reloads; returns when the worker of
-# before has left.
-sub reconfigure {
+# Changes its configuration as this does with $_, and reloads; returns the worker of before.
+sub change {
     my ($edge, $change) = @_;
     my $file = "$$edge{folder}/nginx.conf";
     local $_ = do { local (@ARGV, $/) = $file; <> };
@@ -61,6 +60,13 @@ sub reconfigure {
     close $conf;
     my ($worker) = `pgrep -P $$edge{pid}` =~ /(\d+)/;
     kill 'HUP', $$edge{pid};
+    return $worker;
+}
+
+# The same; returns when the worker of before has left.
+sub reconfigure {
+    my ($edge, $change) = @_;
+    my $worker   = change($edge, $change);
     my $deadline = time + 60;
     while (kill 0, $worker) {
         die "the worker of $$edge{folder} does not leave\n" if time > $deadline;

@@ -17,7 +17,8 @@ use crate::link::Link;
 const MOST_STEPS: usize = 200;
 
 /// One pass: brings the share of each product to its target. `items` pairs a product
-/// with whether it is on sale now or about to be; the shares of others are returned.
+/// with whether it is on sale now or about to be; the shares of others are returned, and
+/// all shares of an edge that ends.
 /// With `all` set every lease is renewed, also those that are used up: purchases
 /// admitted while Redis was away have that long to arrive.
 ///
@@ -29,6 +30,7 @@ pub(crate) async fn adjust<'a>(
     items: impl Iterator<Item = (&'a Item, bool)>,
     all: bool,
 ) -> RedisResult<()> {
+    let keeps_share = edge.keeps_share && !edge.is_ending();
     let mut steps = 0;
     for (item, sells) in items {
         let Some(found) = edge.zone.products().find(item.round(), item.product()) else {
@@ -39,7 +41,7 @@ pub(crate) async fn adjust<'a>(
             renew(link, edge, (item, &found), &due).await?;
             steps += 1;
         }
-        if adjust_one(edge, item, &found, sells && edge.keeps_share).await {
+        if adjust_one(edge, item, &found, sells && keeps_share).await {
             steps += 1;
         }
         if steps >= MOST_STEPS {

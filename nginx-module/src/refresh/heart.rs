@@ -44,13 +44,14 @@ impl Heart {
         self.edge.pace.pause
     }
 
-    /// Sends the heartbeat if it is due and this worker is the refresher.
+    /// Sends the heartbeat if it is due and this worker is the refresher. An edge that ends
+    /// sends none: its part of the site's rate is the others'.
     ///
     /// # Errors
     /// The error of a lost connection. An error reply is logged instead: the number of
     /// edges stays as it was last known.
     pub(super) async fn beat(&mut self) -> RedisResult<()> {
-        if !self.edge.zone.claim_refresh() {
+        if self.edge.is_ending() || !self.edge.zone.claim_refresh() {
             return Ok(());
         }
         let (zone, pace) = (&self.edge.zone, self.edge.pace);
@@ -120,7 +121,7 @@ impl Heart {
             };
             let others: Vec<String> = namesakes.iter().map(shown).collect();
             error_log::warn(&format!(
-                "{} edges are called {}: this one is {}, others are {}; give each a seckill_node of its own, or none. An upgrade of the binary that is under way is no fault",
+                "{} edges are called {}: this one is {}, others are {}; give each a seckill_node of its own, or none. An upgrade of the binary that is under way is no fault, nor is a reload with another size of seckill_zone",
                 count + 1,
                 line.node,
                 line.shown(),

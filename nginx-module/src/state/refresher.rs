@@ -7,14 +7,10 @@ use std::time::Duration;
 use ngx::ffi::kill;
 use seckill_core::rate::bucket::Rate;
 use seckill_core::rate::census::Change;
+use seckill_core::shared::refresher::{Claim, Worker};
 
 use super::Zone;
-use crate::clock;
-
-/// How long a worker may refresh before another takes over, in ms.
-const CLAIM_MS: u64 = 1_000;
-/// Linux process ids have at most 22 bits.
-const PID_BITS: u32 = 22;
+use crate::{clock, rt};
 
 impl Zone {
     /// Whether this worker is the refresher; claims the task if no other worker
@@ -23,30 +19,29 @@ impl Zone {
         if !self.is_current() {
             return false;
         }
-        let now = clock::monotonic_ms();
-        let word = self.shared.refresher.load(Ordering::Relaxed);
-        let (until, holder) = (word >> PID_BITS, word & ((1 << PID_BITS) - 1));
-        let me = u64::from(std::process::id());
-        // A killed worker's claim is void: without heartbeats the other edges would take
-        // this one for dead.
-        if holder != me && now < until && is_process(holder) {
+        let worker = Worker {
+            pid: std::process::id(),
+            is_leaving: rt::is_leaving(),
+        };
+        let refresher = &self.shared.refresher;
+        let word = refresher.load(Ordering::Relaxed);
+        // Without heartbeats the other edges would take this one for dead, so that a killed
+        // worker's claim is void.
+        let Some(next) = Claim(word).next(worker, clock::monotonic_ms(), is_process) else {
             return false;
-        }
-        let next = (now + CLAIM_MS) << PID_BITS | me;
+        };
         let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
-        self.shared
-            .refresher
-            .compare_exchange(word, next, old, new)
-            .is_ok()
+        refresher.compare_exchange(word, next.0, old, new).is_ok()
     }
 
     /// Ends this worker's claim, at the end of the worker.
     pub(crate) fn release_refresh(&self) {
-        let word = self.shared.refresher.load(Ordering::Relaxed);
-        if word & ((1 << PID_BITS) - 1) == u64::from(std::process::id()) {
+        let refresher = &self.shared.refresher;
+        let word = refresher.load(Ordering::Relaxed);
+        if Claim(word).is_of(std::process::id()) {
             let (old, new) = (Ordering::Relaxed, Ordering::Relaxed);
             // Another worker may have taken over in this instant, which is as good.
-            let _ = self.shared.refresher.compare_exchange(word, 0, old, new);
+            let _ = refresher.compare_exchange(word, 0, old, new);
         }
     }
 
@@ -110,7 +105,7 @@ impl Zone {
 }
 
 /// Whether a process of this id exists.
-fn is_process(pid: u64) -> bool {
+fn is_process(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else {
         return false;
     };

@@ -86,7 +86,7 @@ pub(super) struct Shared {
     /// Counts the configurations that used this zone: a worker that leaves although none
     /// came after its own leaves because the edge ends.
     configurations: AtomicU64,
-    /// `until_ms << PID_BITS | pid` of the worker that refreshes.
+    /// The worker that refreshes: [`seckill_core::shared::refresher::Claim`].
     pub(super) refresher: AtomicU64,
     /// Whether the catalogue was ever read.
     has_catalogue: AtomicU64,
