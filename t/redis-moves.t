@@ -295,9 +295,10 @@ our ($master, $replica) = map { main::server('127.0.0.1', main::free_port()) } 1
 main::sell($master);
 main::demote($replica, $master);
 main::follows($replica);
-main::sentinel('127.0.0.1', $main::sentinel_port, 'shop', $master);
-# A Sentinel that is not there, and one that is.
-main::with_redis('127.0.0.1:1 127.0.0.1:' . $main::sentinel_port . ' sentinel=shop')
+our $other_port = main::free_port();
+main::sentinel('127.0.0.1', $_, 'shop', $master) for $main::sentinel_port, $other_port;
+# A Sentinel that is not there, and two that are.
+main::with_redis("127.0.0.1:1 127.0.0.1:$main::sentinel_port 127.0.0.1:$other_port sentinel=shop")
 --- config eval: $::gate
 --- request: POST /buy/
 --- error_code: 400
@@ -442,3 +443,43 @@ sub {
 }
 --- response_body
 filled again: passes
+
+
+
+=== TEST 16: one of three Sentinels is not believed; a connection lasts without them
+--- http_config eval
+our $named = main::server('127.0.0.1', main::free_port());
+main::sell($named);
+our ($cut_off, $missing) = map { main::free_port() } 1 .. 2;
+our @watching = main::sentinel('127.0.0.1', $cut_off, 'shop', $named);
+main::with_redis("127.0.0.1:1 127.0.0.1:$cut_off 127.0.0.1:$missing sentinel=shop")
+--- config eval: $::gate
+--- request: POST /buy/
+--- error_code: 400
+--- allow_errors
+--- response_body_filters eval
+sub {
+    my ($named, $missing, $watching) = ($Test::Base::Filter::named, $Test::Base::Filter::missing, \@Test::Base::Filter::watching);
+    my $why = 'cannot be reached: only 1 of 3 Sentinels name a master "shop": 127.0.0.1:1: ';
+    my @seen = SeckillTest::eventually(sub { main::lines($why) }) ? 'told' : 'not told';
+    push @seen, main::fails('one');
+    push @seen, main::lines('redis at') . ' line';
+    push @$watching, main::sentinel('127.0.0.1', $missing, 'shop', $named);
+    push @seen, main::works('two');
+    my $connects = main::metric('seckill_redis_connects_total');
+    main::end_server($$watching[0], 'KILL');
+    # With a connection each time.
+    my $asked = sub { main::ask($$watching[1], 'INFO', 'stats') =~ /total_connections_received:(\d+)/ ? $1 : 0 };
+    my $begun = $asked->();
+    SeckillTest::eventually(sub { $asked->() >= $begun + 2 }) or push @seen, 'not asked any more';
+    push @seen, main::works('connected');
+    push @seen, main::metric('seckill_redis_connects_total') - $connects . ' new connections';
+    return main::told(@seen);
+}
+--- response_body
+told
+one: unavailable
+1 line
+two: passes
+connected: passes
+0 new connections

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use redis::{AsyncConnectionConfig, ErrorKind, RedisConnectionInfo, RedisError};
-use seckill_core::redis::role::Report;
+use seckill_core::redis::role::{self, Report};
 use seckill_tls::TlsClient;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -178,7 +178,7 @@ impl Sentinels {
         let mut reports = Vec::with_capacity(most);
         let mut refused = None;
         // No longer than for a majority: a Sentinel that is away must not cost its patience.
-        while reports.len() * 2 <= most
+        while reports.len() < role::majority(most)
             && let Some(report) = asked.join_next().await
         {
             match report {
@@ -187,17 +187,13 @@ impl Sentinels {
                 Err(_) => {}
             }
         }
-        if reports.len() * 2 <= most {
-            let (name, heard) = (&self.name, reports.len());
-            let why = refused.unwrap_or_default();
-            return Err(format!(
-                "only {heard} of {most} Sentinels name a master \"{name}\"{why}"
-            ));
+        match Report::by_majority(reports, most) {
+            Ok(report) => Ok(report.address),
+            Err(minority) => {
+                let why = refused.unwrap_or_default();
+                Err(format!("{minority} \"{}\"{why}", self.name))
+            }
         }
-        let newest = Report::newest(reports);
-        newest
-            .map(|report| report.address)
-            .ok_or_else(|| "no Sentinel responds".to_owned())
     }
 }
 

@@ -66,18 +66,44 @@ impl Report {
         })
     }
 
-    /// The newest of several Sentinels' reports: one that was cut off goes on naming
-    /// the master of before.
-    #[must_use]
-    pub fn newest(reports: Vec<Self>) -> Option<Self> {
-        reports.into_iter().reduce(|newest, report| {
+    /// The newest of the reports that `asked` Sentinels made: one that was cut off goes on
+    /// naming the master of before, and so does a minority that was cut off together, with
+    /// whoever asks it and that master.
+    ///
+    /// # Errors
+    /// Too few made one.
+    pub fn by_majority(reports: Vec<Self>, asked: usize) -> Result<Self, Minority> {
+        let minority = Minority {
+            reports: reports.len(),
+            asked,
+        };
+        let newest = reports.into_iter().reduce(|newest, report| {
             if report.epoch > newest.epoch {
                 report
             } else {
                 newest
             }
-        })
+        });
+        newest
+            .filter(|_| minority.reports >= majority(asked))
+            .ok_or(minority)
     }
+}
+
+/// How many of the `asked` Sentinels are a majority: 2 of 3, and 1 of 1.
+#[must_use]
+pub fn majority(asked: usize) -> usize {
+    asked / 2 + 1
+}
+
+/// Too few Sentinels name a master to believe them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("only {reports} of {asked} Sentinels name a master")]
+pub struct Minority {
+    /// Those that do.
+    pub reports: usize,
+    /// All.
+    pub asked: usize,
 }
 
 #[cfg(test)]
@@ -113,15 +139,32 @@ mod tests {
             address: address.into(),
             epoch,
         };
-        let newest = Report::newest(vec![
+        let reports = vec![
             report("old:6379", 3),
             report("new:6379", 4),
             report("old:6379", 3),
-        ]);
-        assert_eq!(newest, Some(report("new:6379", 4)));
-        assert_eq!(Report::newest(vec![]), None);
+        ];
+        let newest = Report::by_majority(reports, 3);
+        assert_eq!(newest, Ok(report("new:6379", 4)));
         let fields = words("name shop ip fd00::7 port 6380 flags master config-epoch 4");
         assert_eq!(Report::parse(&fields), Some(report("[fd00::7]:6380", 4)));
         assert_eq!(Report::parse(&words("name shop ip 10.0.0.1")), None);
+    }
+
+    #[test]
+    fn a_minority_of_sentinels_is_not_believed() {
+        let report = Report {
+            address: "old:6379".into(),
+            epoch: 3,
+        };
+        let of = |reports: usize, asked| Report::by_majority(vec![report.clone(); reports], asked);
+        for (reports, asked) in [(0, 1), (1, 2), (1, 3), (2, 4), (2, 5)] {
+            assert_eq!(of(reports, asked), Err(Minority { reports, asked }));
+        }
+        for (reports, asked) in [(1, 1), (2, 2), (2, 3), (3, 4), (3, 5)] {
+            assert_eq!(of(reports, asked), Ok(report.clone()));
+        }
+        let said = of(1, 3).unwrap_err().to_string();
+        assert_eq!(said, "only 1 of 3 Sentinels name a master");
     }
 }

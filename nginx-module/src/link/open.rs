@@ -12,7 +12,7 @@ use async_task::Task;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, RedisResult, Value};
 use seckill_core::gate::directive::Address;
-use seckill_core::redis::role::{Report, Role};
+use seckill_core::redis::role::{Report, Role, majority};
 
 use super::{Link, STALLED, Scripts, text_of, unless_stalled};
 use crate::conf::{Login, Target};
@@ -242,28 +242,28 @@ pub(super) async fn role(connection: &mut MultiplexedConnection) -> RedisResult<
     }
 }
 
-/// The master's address by the newest report of the Sentinels.
+/// The master's address by the newest report of a majority of the Sentinels.
 ///
 /// # Errors
-/// What became of each Sentinel.
+/// Too few name it, and what became of the others.
 pub(super) async fn named_by_sentinels(target: &Target, name: &str) -> Result<Address, String> {
     let addresses = &target.spec.addresses;
     let tries = addresses
         .iter()
         .map(|address| ask_one(target, address, name));
-    let majority = addresses.len() / 2 + 1;
+    let enough = majority(addresses.len());
     let mut reports = Vec::new();
     let mut failures = Vec::new();
-    for outcome in rt::gather(tries, majority, Result::is_ok, GRACE).await {
+    for outcome in rt::gather(tries, enough, Result::is_ok, GRACE).await {
         match outcome {
             Some(Ok(report)) => reports.push(report),
             Some(Err(failure)) => failures.push(failure.text),
             None => {}
         }
     }
-    match Report::newest(reports) {
-        Some(report) => Address::parse(&report.address),
-        None => Err(format!("no Sentinel names it: {}", failures.join("; "))),
+    match Report::by_majority(reports, addresses.len()) {
+        Ok(report) => Address::parse(&report.address),
+        Err(minority) => Err(format!("{minority} \"{name}\": {}", failures.join("; "))),
     }
 }
 
