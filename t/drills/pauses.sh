@@ -94,10 +94,12 @@ tell_sold_out() {
         curl -fsS "http://127.0.0.1:${edge_port[$number]}/api/rounds/$1/products/1/state" 2>/dev/null | grep -q '"state":"sold_out"' || return 1
     done
 }
-# Demand goes on until everything is sold: a share returns after a minute at most.
+# Demand goes on until everything is sold and every edge says so: a share returns after a
+# minute at most, and a permit whose item was sold without one (to a request that waited in
+# the journal until its lease was closed) is spent by the next click.
 demand_until_sold_out() {
     local deadline=$((SECONDS + 240))
-    until is_sold_out "$1" || ((SECONDS > deadline)); do flood_all 1 4; done
+    until { is_sold_out "$1" && tell_sold_out "$1"; } || ((SECONDS > deadline)); do flood_all 1 4; done
 }
 
 run() {
@@ -120,8 +122,6 @@ run() {
     pause_often
     wait "$flooding" || true
     demand_until_sold_out "$round"
-    # What nobody can account for stays on its lease: five seconds, or a share's minute.
-    poll_until 90 tell_sold_out "$round" || true
     kill "$watcher"
     wait "$watcher" || true
     watcher=''
