@@ -1,5 +1,7 @@
 //! What is recorded of a call, and what is read when the system is quiet.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::orders::order::State;
@@ -101,4 +103,7 @@ pub struct History {
     pub segments: Vec<Vec<Event>>,
     /// Every order.
     pub orders: Vec<Order>,
+    /// Buyers of whom a request that waited in a journal bought nothing: what is on record
+    /// with the reason.
+    pub refused: HashSet<String>,
 }

@@ -134,6 +134,7 @@ fn sale() -> History {
             order("3", "cid", "c", 30, State::Created),
             order("4", "dan", "d2", 120, State::Created),
         ],
+        ..History::default()
     }
 }
 
@@ -255,6 +256,11 @@ fn what_buyers_were_told_falsely_is_found() {
         "told_processing_and_was_not",
         tells("fay", 80, "processing", None),
     );
+    finds("processing_and_vanished", |h| {
+        h.calls.push(buy("fay", "f", 50, 52, Answer::Accepted));
+        h.calls.push(told("fay", 60, 61, "processing", None));
+        h.calls.push(told("fay", 62, 63, "none", None));
+    });
     finds("paid_and_lost", |h| h.orders[0].state = State::Created);
     finds("cancelled_and_lost", |h| h.orders[1].state = State::Paid);
 }
@@ -280,7 +286,18 @@ fn answers_that_may_be_true_are_no_lies() {
         told("gus", 53, 54, "processing", None),
         told("gus", 55, 56, "failed", None),
         buy("hal", "h", 50, 52, Answer::Lost),
+        // Accepted by an edge that had lost sight of it: nothing was journalled.
+        buy("ida", "i", 50, 52, Answer::Accepted),
+        told("ida", 53, 54, "none", None),
+        // Another purchase role has it in its journal, and replays it at 120.
+        told("dan", 116, 117, "processing", None),
+        told("dan", 117, 118, "none", None),
+        // Replayed and refused, between two answers of a role that does not know.
+        buy("joe", "j", 50, 52, Answer::Accepted),
+        told("joe", 53, 54, "processing", None),
+        told("joe", 55, 56, "none", None),
     ]);
+    history.refused.insert("joe".into());
     assert_eq!(check(&history), []);
 }
 

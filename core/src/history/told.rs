@@ -1,5 +1,7 @@
 //! Answers about what became of a click, and to paying and cancelling.
 
+use std::collections::HashMap;
+
 use super::Lie;
 use super::facts::{Facts, Purchase};
 use super::record::{Answer, Call, History, What};
@@ -25,6 +27,33 @@ pub(super) fn check(history: &History, facts: &Facts<'_>, lies: &mut Vec<Lie>) {
                 );
             }
             _ => {}
+        }
+    }
+    vanished(history, facts, lies);
+}
+
+/// Who was told `processing` by `…/result` has a request in a journal, on a disk: it ends as
+/// a purchase, or on record with the reason why it bought nothing. The same word in answer to
+/// the click itself promises less: an edge says it of what it has lost sight of. And only the
+/// last answer counts: of several purchase roles each knows its own journal alone, and may
+/// say `none` before it is replayed.
+fn vanished(history: &History, facts: &Facts<'_>, lies: &mut Vec<Lie>) {
+    let mut told: HashMap<&str, (bool, u64, &str)> = HashMap::new();
+    for call in &history.calls {
+        if let Answer::Status { status, .. } = &call.answer {
+            let (waited, last_us, last) = told.entry(&call.user).or_default();
+            *waited |= status == "processing";
+            if call.returned_us >= *last_us {
+                (*last_us, *last) = (call.returned_us, status);
+            }
+        }
+    }
+    for (user, (waited, _, last)) in told {
+        let came_to_something = !facts.of_buyer(user).is_empty() || history.refused.contains(user);
+        if waited && last == "none" && !came_to_something {
+            let what =
+                format!("{user} was told \"processing\", then \"none\", and nothing says why");
+            lies.push(Lie::new("processing_and_vanished", what));
         }
     }
 }

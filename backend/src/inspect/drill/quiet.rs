@@ -1,10 +1,13 @@
 //! Reads ledger and orders once the system is quiet.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use redis::AsyncCommands as _;
 use seckill_core::history::record::{Call, History, Order};
 use seckill_core::ids::Item;
+use seckill_core::keys;
 
 use super::system::{ROUND, System};
 use crate::inspect::verify::{self, gather};
@@ -76,6 +79,12 @@ pub(super) async fn read(system: &System, amount: u64, calls: Vec<Call>) -> anyh
         state: order.state,
         stock_due: order.stock_due.is_some(),
     });
+    let mut refused = HashSet::new();
+    for number in 1..=entry.segments {
+        let mut conn = segments.conn(&item, number).await?;
+        let of_segment: Vec<String> = conn.hkeys(keys::refused(&item, number)).await?;
+        refused.extend(of_segment);
+    }
     let history = History {
         amount,
         reopens_within_us: REOPENS_WITHIN_US,
@@ -86,6 +95,7 @@ pub(super) async fn read(system: &System, amount: u64, calls: Vec<Call>) -> anyh
             .into_iter()
             .map(|segment| segment.events)
             .collect(),
+        refused,
     };
     store.close().await;
     Ok(Quiet {
