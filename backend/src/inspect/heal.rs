@@ -174,9 +174,9 @@ impl Healer {
             for (segment, reply) in here.iter().zip(replies) {
                 // A segment that moves to another master of a Cluster is refused.
                 let held = reply.ok().and_then(|it| from_redis_value(it).ok());
-                let (reason, for_sale): (Option<String>, Option<String>) = match held {
-                    Some(held) => held,
-                    None => continue,
+                let held: Option<(Option<String>, Option<String>)> = held;
+                let Some((reason, for_sale)) = held else {
+                    continue;
                 };
                 let Some(reason) = reason else {
                     if for_sale.is_none() {

@@ -440,8 +440,8 @@ fn in_vain(waiting: &[Arc<Entry>], when_gone: WhenGone) -> &[Arc<Entry>] {
     }
 }
 
-/// Finishes requests for a round that has retired: they buy nothing any more. Their buyers
-/// read what the database says.
+/// Finishes requests for a round that has retired: they buy nothing any more, and their
+/// buyers have no order.
 fn give_up(journal: &Journal, segment: &Segment, entries: &[Arc<Entry>]) {
     for entry in entries {
         let (user, request) = (&entry.request.user, &entry.request.request);

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use crate::common::{TestRedis, eventually, item, now_ms, put_on_sale};
 use crate::journal::disk::request;
 
-/// A process that sold so many items of which its Redis knows nothing.
+/// A process that sold so many items of which its Redis knows nothing, and has lost its
+/// connection.
 struct Seller {
     _redis: TestRedis,
     _folder: TempDir,
@@ -40,6 +41,7 @@ impl Seller {
         let journal = Journal::open(folder.path(), Limits::megabytes(64)).unwrap();
         let archive = LazyStore::at("sqlite:///nowhere/seckill.db", &[]);
         let fence = Fence::around(link, segments.clone(), archive, Some(journal.clone()));
+        segments.conn(&item(), 1).await.unwrap();
         let ms = now_ms() + 60_000;
         for seq in 0..purchases {
             let (event, user) = (
@@ -51,6 +53,12 @@ impl Seller {
             );
             fence.note(&home(), event, request(&user), None);
         }
+        let mut conn = redis.link().await.conn().await.unwrap();
+        redis::cmd("CLIENT")
+            .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
+            .exec_async(&mut conn)
+            .await
+            .unwrap();
         Self {
             _redis: redis,
             _folder: folder,
@@ -60,9 +68,22 @@ impl Seller {
         }
     }
 
-    /// Connects, which has the connection checked.
-    async fn connect(&self) {
-        self.segments.conn(&item(), 1).await.unwrap();
+    /// Connects again and again until so many purchases are journalled, as clicks do; then
+    /// whoever clicks leaves.
+    async fn until_journalled(&self, purchases: usize) {
+        let clicks = async {
+            loop {
+                let _ = self.segments.conn(&item(), 1).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let journalled = eventually("they are journalled", || async {
+            (self.journal.waiting() >= purchases).then_some(())
+        });
+        tokio::select! {
+            () = clicks => {}
+            () = journalled => {}
+        }
     }
 
     fn assert_all_are_journalled_in_order(&self, purchases: usize) {
@@ -89,7 +110,7 @@ async fn many_purchases_are_journalled_by_few_syncs() {
 
     let seller = Seller::of(50_000).await;
     let began = Instant::now();
-    seller.connect().await;
+    seller.until_journalled(50_000).await;
     let together = began.elapsed();
     seller.assert_all_are_journalled_in_order(50_000);
     assert!(
@@ -103,16 +124,8 @@ async fn many_purchases_are_journalled_by_few_syncs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_buyer_who_leaves_while_their_connection_is_checked_loses_no_purchase() {
     let seller = Seller::of(20_000).await;
-    let under_way = async {
-        while seller.journal.waiting() == 0 {
-            tokio::time::sleep(Duration::from_micros(100)).await;
-        }
-    };
-    tokio::select! {
-        () = under_way => {}
-        () = seller.connect() => {}
-    }
-    seller.connect().await;
+    seller.until_journalled(1).await;
+    // Nobody clicks any more.
     eventually("all are journalled", || async {
         (seller.journal.waiting() >= 20_000).then_some(())
     })
