@@ -19,6 +19,7 @@ use redis::{FromRedisValue as _, RedisResult, Value};
 use seckill_core::journal::request::Request;
 use seckill_core::keys;
 use seckill_core::stock::ledger::EntryId;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::now_ms;
@@ -39,6 +40,8 @@ const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
 /// Pause between two tries to read the archive afterwards, and how long each may take.
 const LATER: Duration = Duration::from_millis(500);
 const LATER_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a master that is away is tried again while nobody buys.
+const FOLLOW: Duration = Duration::from_millis(250);
 /// For how long after its round's end a segment is compared, in ms.
 const COOLING_MS: u64 = 86_400_000;
 
@@ -109,7 +112,8 @@ struct Behind {
 
 impl Fence {
     /// Lets no connection to these masters be used before it was checked, in this
-    /// process. What they have forgotten of its sales goes into the journal `forgotten`.
+    /// process, and connects by itself to those of what it sold lately. What they have
+    /// forgotten of its sales goes into the journal `forgotten`.
     #[must_use]
     pub fn around(
         main: RedisLink,
@@ -129,6 +133,7 @@ impl Fence {
             own: own.clone(),
         });
         segments.guard(&(Arc::clone(&fence) as Arc<dyn Guard>));
+        tokio::spawn(follow(Arc::downgrade(&fence)));
         fence
     }
 
@@ -434,6 +439,24 @@ impl Guard for Fence {
                 Err(error) => Err(ended(format!("its check ended: {error}"))),
             }
         })
+    }
+}
+
+/// Connects again to the masters of what this process sold lately, also while nobody buys:
+/// what they have forgotten must be in the journal before they are healed, a second later
+/// (`inspect/heal.rs`).
+async fn follow(fence: Weak<Fence>) {
+    while let Some(fence) = fence.upgrade() {
+        let sold = fence.sold.recent(now_ms());
+        let masters = fence.segments.by_master(sold, |it| (&it.item, it.number));
+        let mut connects = JoinSet::new();
+        for (link, _) in masters.await.unwrap_or_default() {
+            // One that is away is tried again.
+            connects.spawn(async move { link.conn().await.is_ok() });
+        }
+        drop(fence);
+        connects.join_all().await;
+        tokio::time::sleep(FOLLOW).await;
     }
 }
 

@@ -42,6 +42,13 @@ async fn lose_the_second(shop: &Shop) {
         .unwrap();
 }
 
+/// A buyer whose record is in segment 2.
+fn buyer_of_second(prefix: &str) -> String {
+    let mut names = (0..).map(|n| format!("{prefix}{n}"));
+    let entry = entry(20, 2);
+    names.find(|user| entry.segment_of(user) == 2).unwrap()
+}
+
 async fn has_stock(shop: &Shop) -> bool {
     let mut conn = shop.masters[1].link().await.conn().await.unwrap();
     conn.exists(keys::stock(&item(), 2)).await.unwrap()
@@ -67,11 +74,7 @@ async fn an_empty_master_of_the_stock_is_put_back_without_a_person() {
     buys(&shop, 6..12).await;
     lose_the_second(&shop).await;
     let entry = entry(20, 2);
-    let of_second = |prefix: &str| {
-        let mut names = (0..).map(|n| format!("{prefix}{n}"));
-        names.find(|user| entry.segment_of(user) == 2).unwrap()
-    };
-    let (status, answer) = shop.click_once(&of_second("early"), "r").await;
+    let (status, answer) = shop.click_once(&buyer_of_second("early"), "r").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
     assert!(!has_stock(&shop).await);
     heals(&mut shop);
@@ -82,11 +85,29 @@ async fn an_empty_master_of_the_stock_is_put_back_without_a_person() {
         })
         .await;
     }
-    let late = of_second("late");
+    let late = buyer_of_second("late");
     eventually("it sells again", || async {
         shop.buys(&late, "r").await.then_some(())
     })
     .await;
     assert_eq!(totals(&shop.segments, &entry).await, (7, 13, 0));
+    shop.shut().await;
+}
+
+/// Why it can happen: a segment is put back a second after its master came back, and by then
+/// its last event is a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_empty_master_forgot_is_journalled_though_nobody_clicks() {
+    let mut shop = stock_rebuild::open_on_masters(&[10, 10]).await;
+    shop.fenced(LIMITS).await;
+    shop.stop_roles().await;
+    for user in ["a", "b", "c"].map(buyer_of_second) {
+        assert!(shop.buys(&user, "r").await, "{user}");
+    }
+    lose_the_second(&shop).await;
+    eventually("all is journalled", || async {
+        (shop.journals().waiting() == 3).then_some(())
+    })
+    .await;
     shop.shut().await;
 }
