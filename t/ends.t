@@ -218,14 +218,18 @@ location = /nothing { return 204; }
 --- response_body_filters eval
 sub {
     # nginx upgrades only as a daemon, which forks: its first process ends.
-    my $edge = SeckillEdge::second_edge(main::http_config(), $::server, 'daemon on;');
+    my $edge = SeckillEdge::second_edge(main::http_config(), "$::server $::slow", 'daemon on;');
     waitpid $$edge{pid}, 0;
     my $old = $$edge{pid} = SeckillEdge::named_pid($edge);
     die 'the edge keeps ' . main::keeps($edge) . "\n" unless SeckillTest::eventually(sub { main::keeps($edge) == 50 }, 10);
     my ($of_old) = main::ahead();
+    my ($identity_of_old) = $of_old =~ /\.([0-9a-f]+)-/ or die "$of_old names no identity\n";
+    my $held = main::held($edge);
     kill 'USR2', $old;
     die "no new nginx\n" unless SeckillTest::eventually(sub { my $new = SeckillEdge::named_pid($edge); $new && $new != $old }, 10);
     kill 'QUIT', $old;
+    my $has_ended_first = SeckillTest::eventually(sub { !main::living($identity_of_old) && !grep {/\.$identity_of_old-/} keys %{ main::leases() } }, 20);
+    close $held;
     die "the old nginx does not leave\n" unless SeckillTest::eventually(sub { !kill 0, $old });
     my $lease;
     die "the new nginx keeps nothing\n" unless SeckillTest::eventually(sub { ($lease) = grep { $_ ne $of_old } main::ahead() });
@@ -241,6 +245,7 @@ sub {
     $$edge{pid} = SeckillEdge::named_pid($edge);
     my $has_ended = SeckillTest::eventually(sub { !grep { $_ eq $lease } main::ahead() }, 10);
     SeckillEdge::end_edge($edge);
+    die "the old nginx counted as alive with its last connection\n" unless $has_ended_first;
     die "the new nginx was not named\n" unless $is_named;
     die "the lease of the upgraded edge goes on\n" unless $has_ended;
     return $_[0];
