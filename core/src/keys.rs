@@ -311,7 +311,8 @@ pub fn parse_outbox(key: &str) -> Option<(Item, u16)> {
 }
 
 /// Hash: what this segment saw of each lease, lease id → permits seen, or
-/// `closed:seen` once the lease was closed.
+/// `closed:seen` once the lease was closed; and permit id → the answer to give again, of
+/// each permit that is spent and that no buyer's record names.
 #[must_use]
 pub fn spent(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::spent")

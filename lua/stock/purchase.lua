@@ -3,7 +3,8 @@
 --
 -- KEYS  1  stock     hash of the segment's three amounts
 --       2  buyers    hash, user -> state|request|quantity|permit|order|at_ms
---       3  spent     hash, lease id -> permits seen, or closed:seen
+--       3  spent     hash, lease id -> permits seen, or closed:seen; permit -> sold_out or
+--                    repeated, of each that is spent and that no buyer's record names
 --       4  outbox    stream of the segment's events
 --       5  pass      string of the captcha pass, if one is needed: the request
 --                    that has spent it
@@ -52,6 +53,10 @@
 -- duplicate, or of a pass that was spent, is not spent either: the edge returns it, or an
 -- event asks for its refund; should the lease be closed before, it goes back with the
 -- lease's rest.
+-- A permit is spent once, however often its request is made: one whose reply was lost is
+-- retried, by its edge at another back end or from a journal. The record of its buyer
+-- names the permit that bought; one that met no stock, and one whose buyer has bought anew
+-- since, is noted with the answer to give again.
 -- A captcha pass is spent by the purchase that it let through, and by nothing
 -- else; it is written for this buyer and product, hence always meets this segment.
 -- All reads come before the first write, and writes that can be refused (the
@@ -76,6 +81,9 @@ if KEYS[5] then
   if type(pass_spent) == 'table' then return misplaced(KEYS[5], pass_spent) end
 end
 
+local told = lease ~= '' and redis.pcall('HGET', KEYS[3], permit)
+if type(told) == 'table' then return misplaced(KEYS[3], told) end
+
 local state, made_by, made_with, _
 if record then state, made_by, _, made_with = parse_record(record) end
 local live = state == 'succeeded' or state == 'ordered' or state == 'paid'
@@ -88,6 +96,7 @@ if made_by == request or pass_spent or live then
   -- A retry on the very permit that bought keeps it; every other permit that
   -- comes here bought nothing.
   if lease ~= '' and permit ~= made_with then
+    if told then return answer == 'repeated' and answer or told end
     if ARGV[12] == '1' then return answer == 'repeated' and 'again' or answer end
     local seen = redis.pcall('HGET', KEYS[3], lease)
     if type(seen) == 'table' then return misplaced(KEYS[3], seen) end
@@ -108,6 +117,8 @@ if first_ms and not replayed then
   end
 end
 
+if told then return told end
+
 local enough = sale >= quantity
 if lease ~= '' and (enough or ARGV[10] == '0') then
   -- What is no number cannot be counted up: a closed lease.
@@ -120,7 +131,10 @@ if lease ~= '' and (enough or ARGV[10] == '0') then
   -- Once per lease.
   if counted == quantity and (ARGV[13] or '0') ~= '0' then redis.call('PEXPIREAT', KEYS[3], ARGV[13]) end
 end
-if not enough then return GONE[ARGV[10]] end
+if not enough then
+  if lease ~= '' and ARGV[10] == '0' then redis.call('HSET', KEYS[3], permit, GONE['0']) end
+  return GONE[ARGV[10]]
+end
 
 local sale_after = string.format('%d', sale - quantity)
 local locked_after = string.format('%d', locked + quantity)
@@ -134,6 +148,7 @@ if type(appended) == 'table' then
   return misplaced(KEYS[4], appended)
 end
 redis.call('HSET', KEYS[1], 'sale_stock_amount', sale_after, 'locked_stock_amount', locked_after)
+if (made_with or '') ~= '' then redis.pcall('HSET', KEYS[3], made_with, 'repeated') end
 redis.call('HSET', KEYS[2], user,
   record_of('succeeded', request, ARGV[3], permit, number, string.match(appended, '^%d+')))
 if KEYS[5] then redis.call('SET', KEYS[5], request, 'PX', ARGV[11]) end

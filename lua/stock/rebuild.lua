@@ -3,7 +3,7 @@
 --
 -- KEYS  1  stock      hash of the segment's three amounts
 --       2  buyers     hash, user -> record
---       3  spent      hash, lease id -> permits seen, or closed:seen
+--       3  spent      hash, lease id -> permits seen, or closed:seen; permit -> answer
 --       4  outbox     stream of the segment's events
 --       5  transit    hash of transfers that are on their way
 --       6  transfers  hash of transfers that have arrived

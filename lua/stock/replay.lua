@@ -20,8 +20,9 @@
 -- beginning, and never before one that comes before it, so that a record that failed in
 -- a pipeline stops those behind it. It counts as replayed in the same step in which it
 -- buys. A request whose lease was closed meanwhile buys without a permit: its buyer was
--- told that it is in progress. What bought nothing is on record with its reason, unless
--- the buyer has a purchase that lives.
+-- told that it is in progress. One whose permit met no stock before it was journalled, since
+-- Redis answered too late, is refused as it was then. What bought nothing is on record with
+-- its reason, unless the buyer has a purchase that lives.
 
 local last = redis.pcall('HGET', KEYS[1], ARGV[1])
 if type(last) == 'table' then return misplaced(KEYS[1], last) end

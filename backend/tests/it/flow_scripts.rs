@@ -2,15 +2,15 @@
 
 use crate::common;
 use crate::common::scripts::{
-    Click, buy, click, close, granted, outbox, preload, refund, settle, take,
+    Click, buy, buy_or, click, close, granted, outbox, preload, refund, settle, take,
 };
 use crate::common::{TestRedis, item, record, stock};
 use redis::RedisResult;
-use seckill::redis::scripts;
-use seckill::redis::scripts::stock::{Moved, PurchaseRef, Sold};
+use seckill::redis::scripts::stock::{Moved, PurchaseRef, Sold, WhenGone};
+use seckill::redis::{RedisLink, scripts};
 use seckill_core::keys;
 use seckill_core::orders::order::OrderId;
-use seckill_core::orders::purchase::State;
+use seckill_core::orders::purchase::{Reason, State};
 use tokio::task::JoinSet;
 
 #[tokio::test]
@@ -332,4 +332,93 @@ async fn permits_that_met_an_empty_shelf_stay_spent() {
     };
     assert_eq!(buy(&mut conn, &arrival).await.unwrap(), Sold::SoldOut);
     assert_eq!(close(&mut conn, "e.l").await, 1);
+}
+
+/// Why this can happen: the script's reply is lost, so that an edge retries the request at
+/// another back end, or the back end journals it and replays it later.
+#[tokio::test]
+async fn a_permit_that_met_no_stock_is_spent_once_however_often_it_is_retried() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    preload(&mut conn, &item(), 1, 1).await.unwrap();
+    take(&mut conn, "e.l", 2).await;
+    assert_eq!(
+        buy(&mut conn, &click("li", "r1")).await.unwrap(),
+        Sold::Accepted
+    );
+    let in_vain = Click {
+        permit: "e.l.1",
+        ..click("wang", "r1")
+    };
+    assert_eq!(buy(&mut conn, &in_vain).await.unwrap(), Sold::SoldOut);
+    assert_eq!(buy(&mut conn, &in_vain).await.unwrap(), Sold::SoldOut);
+    let surplus = buy_or(&mut conn, &in_vain, WhenGone::LeavePermit).await;
+    assert_eq!(surplus.unwrap(), Sold::SoldOut, "it is spent already");
+
+    release(&link, "li").await;
+    assert_eq!(
+        buy(&mut conn, &in_vain).await.unwrap(),
+        Sold::SoldOut,
+        "the item that is back has a permit of its own"
+    );
+    let other = Click {
+        permit: "e.l.2",
+        ..click("wang", "r2")
+    };
+    assert_eq!(buy(&mut conn, &other).await.unwrap(), Sold::Accepted);
+    assert_eq!(buy(&mut conn, &in_vain).await.unwrap(), Sold::SoldOut);
+    let events = outbox(&mut conn).await;
+    assert!(
+        events.iter().all(|(kind, _)| kind != "refund"),
+        "{events:?}"
+    );
+    assert_eq!(close(&mut conn, "e.l").await, 2);
+}
+
+#[tokio::test]
+async fn the_permit_of_a_purchase_that_was_released_is_spent_once_though_its_buyer_bought_anew() {
+    let redis = TestRedis::start().await;
+    let link = redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    preload(&mut conn, &item(), 1, 10).await.unwrap();
+    take(&mut conn, "e.l", 3).await;
+    let first = Click {
+        permit: "e.l.1",
+        ..click("li", "r1")
+    };
+    let second = Click {
+        permit: "e.l.2",
+        ..click("li", "r2")
+    };
+    assert_eq!(buy(&mut conn, &first).await.unwrap(), Sold::Accepted);
+    release(&link, "li").await;
+    assert_eq!(buy(&mut conn, &second).await.unwrap(), Sold::Accepted);
+    assert_eq!(
+        buy(&mut conn, &first).await.unwrap(),
+        Sold::Repeated,
+        "from a journal"
+    );
+    release(&link, "li").await;
+    assert_eq!(buy(&mut conn, &first).await.unwrap(), Sold::Repeated);
+    assert_eq!(stock(&link).await, (10, 0, 0));
+    let events = outbox(&mut conn).await;
+    assert!(
+        events.iter().all(|(kind, _)| kind != "refund"),
+        "{events:?}"
+    );
+    assert_eq!(close(&mut conn, "e.l").await, 2);
+}
+
+/// Puts what a buyer has up for sale again, as their cancelled order does.
+async fn release(link: &RedisLink, user: &str) {
+    let bought = record(link, user).await.unwrap();
+    let purchase = PurchaseRef {
+        user,
+        request: &bought.request,
+        at_ms: bought.at_ms,
+    };
+    let call = scripts::stock::release(&item(), 1, purchase, Reason::Cancelled, "");
+    let mut conn = link.conn().await.unwrap();
+    assert_eq!(call.run(&mut conn).await.unwrap(), Moved::Now);
 }

@@ -7,13 +7,17 @@ use axum::http::StatusCode;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands as _, RedisError, Script};
 use seckill::edges::leases;
+use seckill::inspect::rebuild::Options;
 use seckill::redis::scripts;
+use seckill::redis::scripts::stock::Sold;
 use seckill::redis::segments::Segments;
+use seckill::stock::journal::Limits;
 use seckill_core::keys;
 
-use crate::common::scripts::{Click, buy, click, granted, preload, take};
+use crate::common::scripts::{Click, buy, click, close, granted, preload, take};
 use crate::common::shop::{self, Shop};
 use crate::common::{TestRedis, entry, eventually, item, now_ms};
+use crate::stock_rebuild;
 
 /// An edge's own report of what became of a lease.
 async fn report(conn: &mut MultiplexedConnection, lease: &str, used: u64, returned: u64) -> u64 {
@@ -169,5 +173,78 @@ async fn permits_beyond_the_items_go_back_so_that_an_item_that_comes_back_finds_
     shop.until_drained().await;
     let verified = shop.verify().await;
     assert!(verified.pass, "{}", verified.text());
+    shop.shut().await;
+}
+
+/// Why this can happen: a request that meets no stock leaves no record of its buyer. If its
+/// reply is lost, the purchase role journals it, and the replay meets no stock either.
+#[tokio::test]
+async fn a_permit_whose_request_met_no_stock_and_is_replayed_counts_once() {
+    let mut shop = Shop::open(1).await;
+    shop.journalling(Limits::megabytes(1)).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    let () = conn.hset(keys::info(&item()), "limit", 1).await.unwrap();
+    take(&mut conn, "e.l", 1).await;
+    // Without a permit, as what is replayed once its lease is settled.
+    let bought = buy(&mut conn, &click("li", "r")).await;
+    assert_eq!(bought.unwrap(), Sold::Accepted);
+    let arrival = Click {
+        permit: "e.l.1",
+        ..click("wang", "r")
+    };
+    assert_eq!(buy(&mut conn, &arrival).await.unwrap(), Sold::SoldOut);
+
+    shop.redis.kill();
+    eventually("it is known that Redis is away", || async {
+        shop.link.conn().await.is_err().then_some(())
+    })
+    .await;
+    let (status, _) = shop.send(shop::click("wang", "r", Some("e.l.1"))).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    shop.redis.start_again().await;
+    eventually("all is replayed", || async {
+        (shop.journals().waiting() == 0).then_some(())
+    })
+    .await;
+    assert_eq!(shop.result("wang").await["reason"], "sold_out");
+
+    let mut conn = shop.link.conn().await.unwrap();
+    let (item, entry) = (item(), entry(1, 1));
+    let back = leases::reclaim(&mut conn, &shop.segments, &item, &entry, Duration::ZERO);
+    assert_eq!(back.await.unwrap(), 0);
+    shop.run_all();
+    shop.until_ordered("li").await;
+    shop.until_drained().await;
+    let verified = shop.verify().await;
+    assert!(verified.pass, "{}", verified.text());
+    shop.shut().await;
+}
+
+#[tokio::test]
+async fn what_a_permit_was_told_outlives_the_rebuild_of_its_segment() {
+    let shop = stock_rebuild::open(2).await;
+    let mut conn = shop.link.conn().await.unwrap();
+    take(&mut conn, "e.l", 1).await;
+    let all = Click {
+        quantity: 2,
+        ..click("li", "r")
+    };
+    assert_eq!(buy(&mut conn, &all).await.unwrap(), Sold::Accepted);
+    let arrival = Click {
+        permit: "e.l.1",
+        ..click("wang", "r")
+    };
+    assert_eq!(buy(&mut conn, &arrival).await.unwrap(), Sold::SoldOut);
+    let () = conn
+        .hset(keys::stock(&item(), 1), "sale_stock_amount", 1)
+        .await
+        .unwrap();
+    let options = Options {
+        while_running: true,
+        ..Options::default()
+    };
+    stock_rebuild::rebuild(&shop, options).await.unwrap();
+    assert_eq!(buy(&mut conn, &arrival).await.unwrap(), Sold::SoldOut);
+    assert_eq!(close(&mut conn, "e.l").await, 1);
     shop.shut().await;
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use seckill_core::orders::purchase::{BuyerRecord, State};
+use seckill_core::permits::permit::PermitId;
 use seckill_core::stock::ledger::{Event, PurchaseId};
 use seckill_core::stock::rebuild;
 use seckill_core::stock::rebuild::{Known, OrderRecord, Plan};
@@ -85,10 +86,14 @@ impl<'a> Outcome<'a> {
     }
 
     /// The permits spent of each lease in a segment. Leases without a record are closed:
-    /// purchases with their permits are refused.
+    /// purchases with their permits are refused. What single permits were told stands.
     pub(super) fn spent(&self, segment: &SegmentState, plan: &Plan) -> BTreeMap<String, String> {
-        let mut spent = BTreeMap::new();
-        for lease in plan.spent.keys().chain(segment.spent.keys()) {
+        let is_permit = |id: &str| PermitId::parse(id).is_some();
+        let told = segment.spent.iter().filter(|(id, _)| is_permit(id));
+        let mut spent: BTreeMap<String, String> =
+            told.map(|(id, text)| (id.clone(), text.clone())).collect();
+        let leases = plan.spent.keys().chain(segment.spent.keys());
+        for lease in leases.filter(|id| !is_permit(id)) {
             let bought = plan.spent.get(lease).copied().unwrap_or(0);
             let raw = segment.spent.get(lease).and_then(|text| text.parse().ok());
             let text = match self.is_open(lease) && !segment.is_closed(lease) {

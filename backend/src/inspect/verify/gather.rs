@@ -58,7 +58,7 @@ pub(crate) struct SegmentState {
     pub(crate) buyers: HashMap<String, String>,
     /// Transfers on their way from here.
     pub(crate) transit: HashMap<String, String>,
-    /// Permits spent of leases, as stored.
+    /// Permits spent of leases, and what single permits were told, as stored.
     pub(crate) spent: HashMap<String, String>,
     /// Purchases that the relay has not published yet.
     pub(crate) waiting: HashSet<PurchaseId>,

@@ -40,6 +40,15 @@ pub async fn preload(
 }
 
 pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult<Sold> {
+    buy_or(conn, click, WhenGone::SpendPermit).await
+}
+
+/// The same, with what to do if too few items are left.
+pub async fn buy_or(
+    conn: &mut MultiplexedConnection,
+    click: &Click,
+    when_gone: WhenGone,
+) -> RedisResult<Sold> {
     let permit = (!click.permit.is_empty()).then(|| PermitId::parse(click.permit).unwrap());
     let purchase = Purchase {
         user: &click.user,
@@ -47,7 +56,7 @@ pub async fn buy(conn: &mut MultiplexedConnection, click: &Click) -> RedisResult
         quantity: click.quantity,
         permit: permit.as_ref(),
         price_cents: 99_900,
-        when_gone: WhenGone::SpendPermit,
+        when_gone,
         pass: None,
         edge_returns: false,
         spent_until_ms: 0,
