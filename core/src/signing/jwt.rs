@@ -222,7 +222,8 @@ impl<'a> Token<'a> {
 }
 
 /// The fingerprint of any token, and until when it would be believed in epoch
-/// milliseconds, to revoke it: neither its claims nor its signature are looked at. `None` if it is no token, or none that ends.
+/// milliseconds, to revoke it: neither its claims nor its signature are looked at. `None`
+/// if it is no token, or none that ends.
 #[must_use]
 pub fn to_revoke(text: &str) -> Option<(Mark, u64)> {
     if text.len() > MAX_TOKEN || !is_token(text) {
