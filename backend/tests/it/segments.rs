@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use proptest::collection::vec;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
+use seckill::redis::RedisLink;
 use seckill::redis::segments::{Segment, Segments};
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
@@ -276,6 +277,32 @@ async fn the_masters_of_a_cluster_are_found_by_a_node_that_is_a_replica_by_now()
     let words = rush(&app, crowd("u", 15, 1)).await;
     assert_eq!(words.get("processing"), Some(&15), "{words:?}");
     assert_eq!(totals(&segments, &entry).await, (0, 15, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buyers_of_a_silent_master_of_a_cluster_do_not_wait_for_one_another() {
+    let main = TestRedis::start().await;
+    let cluster = TestCluster::start().await;
+    // With the patience of a role: half a second.
+    let link = RedisLink::connect(&main.url()).await.unwrap();
+    let addresses = cluster.addresses();
+    let seed = format!("redis+cluster://{}", addresses[1]);
+    let segments = Segments::open(&link, &[seed]).unwrap();
+    let mut there = None;
+    for number in 1..=100 {
+        let home = segments.link(&item(), number).await.unwrap();
+        there = there.or((home.address() == addresses[0]).then_some(number));
+    }
+    let there = there.expect("one of a hundred segments lies on the first master");
+    cluster.silence(0);
+    let mut buyers = JoinSet::new();
+    for _ in 0..20 {
+        let segments = segments.clone();
+        buyers.spawn(async move { segments.conn(&item(), there).await.is_err() });
+    }
+    // Each of them looks the masters up again.
+    let away = timeout(Duration::from_secs(5), buyers.join_all()).await;
+    assert_eq!(away.expect("nobody waits for long"), [true; 20]);
 }
 
 /// Moves the slot of a segment to another master, as resharding does.

@@ -18,7 +18,7 @@ use crate::redis::{Guard, RedisLink, RedisLinkError, Replication};
 
 /// How often the map is read again.
 const REFRESH: Duration = Duration::from_millis(500);
-/// A map younger than this counts as fresh.
+/// A reading that ended less than this ago is not repeated.
 const FRESH: Duration = Duration::from_millis(50);
 
 /// A Redis Cluster.
@@ -38,17 +38,25 @@ pub(super) struct Cluster {
 /// itself.
 #[derive(Default)]
 struct Reader {
-    /// When the last reading began that succeeded.
-    began: Option<Instant>,
-    /// The node that replied then.
+    last: Option<Reading>,
+    /// The node that replied last.
     node: Option<(RedisLink, MultiplexedConnection)>,
+}
+
+/// A reading of the map that is over.
+#[derive(Debug)]
+struct Reading {
+    began: Instant,
+    ended: Instant,
+    /// Why no node told it, if none did.
+    failure: Option<String>,
 }
 
 impl fmt::Debug for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node = self.node.as_ref().map(|(node, _)| node);
         f.debug_struct("Reader")
-            .field("began", &self.began)
+            .field("last", &self.last)
             .field("node", &node)
             .finish()
     }
@@ -153,43 +161,68 @@ impl Cluster {
 
     /// Reads the map from the first node that replies, unless another caller just did.
     pub(super) async fn refresh(&self) -> Result<(), RedisLinkError> {
-        self.read_unless(|began| began.elapsed() < FRESH).await
+        self.read_unless(|last| last.ended.elapsed() < FRESH).await
     }
 
     /// The same after a node said that a slot had `moved`: a map that was read before is not
     /// fresh, however short the time since.
     pub(super) async fn refresh_after(&self, moved: Instant) -> Result<(), RedisLinkError> {
-        self.read_unless(|began| began >= moved).await
+        self.read_unless(|last| last.failure.is_none() && last.began >= moved)
+            .await
     }
 
-    /// Reads the map unless the last reading, which began then, will do.
+    /// Reads the map unless the last reading will do.
     async fn read_unless(
         &self,
-        will_do: impl FnOnce(Instant) -> bool,
+        will_do: impl FnOnce(&Reading) -> bool,
     ) -> Result<(), RedisLinkError> {
         let mut reader = self.reader.lock().await;
-        if reader.began.is_some_and(will_do) {
-            return Ok(());
+        if !reader.last.as_ref().is_some_and(will_do) {
+            let began = Instant::now();
+            let failure = self.read(&mut reader).await.err();
+            reader.last = Some(Reading {
+                began,
+                ended: Instant::now(),
+                failure,
+            });
         }
-        let began = Instant::now();
+        let failure = reader.last.as_ref().and_then(|last| last.failure.clone());
+        failure.map_or(Ok(()), |reason| Err(self.away(reason)))
+    }
+
+    /// Reads the map from the first node that tells it, beginning with the one that did
+    /// last: one that is silent costs all that wait for this half a second.
+    async fn read(&self, reader: &mut Reader) -> Result<(), String> {
+        let mut nodes = self.map().masters();
+        nodes.extend(self.seeds.iter().cloned());
+        let last = reader.node.as_ref().map(|(node, _)| node.clone());
+        nodes.sort_by_key(|node| !last.as_ref().is_some_and(|last| last.is_same(node)));
         let mut reason = "no node is configured".to_owned();
-        for node in self.map().masters().iter().chain(&self.seeds) {
+        for node in &nodes {
             let said = reader.ask(node).await;
             match said.and_then(|text| self.map_of(&text, node)) {
                 Ok(map) => {
                     *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(map);
-                    reader.began = Some(began);
                     return Ok(());
                 }
                 Err(RedisLinkError::Away { reason: why, .. }) => reason = why,
                 Err(error) => reason = error.to_string(),
             }
         }
-        Err(self.away(reason))
+        Err(reason)
     }
 
     /// The map as `node` told it.
+    ///
+    /// # Errors
+    /// It is cut off from the others, so that its map may be old.
     fn map_of(&self, text: &str, node: &RedisLink) -> Result<Map, RedisLinkError> {
+        if !sees_most(text) {
+            return Err(RedisLinkError::Away {
+                address: node.address().to_owned(),
+                reason: "it does not reach most masters of the Cluster".to_owned(),
+            });
+        }
         let known: Vec<RedisLink> = self.map().masters();
         let mut ranges = Vec::new();
         for Holder {
@@ -244,6 +277,18 @@ async fn follow(cluster: Weak<Cluster>) {
         drop(cluster);
         tokio::time::sleep(REFRESH).await;
     }
+}
+
+/// Whether the node that replied so reaches at least half of the masters.
+fn sees_most(text: &str) -> bool {
+    let flags = |line: &str| line.split_ascii_whitespace().nth(2).map(str::to_owned);
+    let masters: Vec<String> = text
+        .lines()
+        .filter_map(flags)
+        .filter(|flags| flags.split(',').any(|flag| flag == "master"))
+        .collect();
+    let has_failed = |flags: &&String| flags.split(',').any(|flag| flag.starts_with("fail"));
+    2 * masters.iter().filter(has_failed).count() <= masters.len()
 }
 
 /// Slots and the `host:port` of the master that holds them.
@@ -318,5 +363,15 @@ d4 ::1:7003@17003 master,fail - 0 0 4 connected 9001-16383
             ]
         );
         assert!(holders("nonsense\n\n", "h").is_empty());
+    }
+
+    #[test]
+    fn a_node_that_is_cut_off_is_not_believed() {
+        let line = |flags: &str| format!("a1 h:1@2 {flags} - 0 0 1 connected 0-5460\n");
+        let alone = line("myself,master") + &line("master,fail?") + &line("master,fail");
+        assert!(!sees_most(&alone));
+        let one_failed = line("myself,slave") + &line("master") + &line("master,fail");
+        assert!(sees_most(&one_failed));
+        assert!(sees_most(&line("myself,master")) && sees_most(""));
     }
 }

@@ -198,6 +198,13 @@ impl TestCluster {
         replica
     }
 
+    /// Lets a node fall silent: its connections stay, and nothing replies.
+    pub fn silence(&self, node: usize) {
+        let pid = self.nodes[node].0.id().to_string();
+        let stopped = Command::new("kill").args(["-STOP", &pid]).status();
+        assert!(stopped.unwrap().success(), "kill -STOP {pid}");
+    }
+
     pub fn addresses(&self) -> Vec<String> {
         let address = |(_, _, port): &(Child, TempDir, u16)| format!("127.0.0.1:{port}");
         self.nodes.iter().map(address).collect()
