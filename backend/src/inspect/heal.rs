@@ -28,6 +28,9 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long orders that are being placed, and events that are being archived, may take
 /// to arrive in the database before it is asked what was sold.
 const GRACE: Duration = Duration::from_secs(1);
+/// The same for a segment without stock, which cannot be halted: until then every process has
+/// connected to its master again, and compared what it sold.
+const GRACE_BARE: Duration = Duration::from_secs(3);
 
 /// How long after its end a segment is let go on that still replays only, in ms.
 const LATE_MS: u64 = 1_000;
@@ -64,6 +67,8 @@ struct Ill {
     /// Rounds with a halted segment, with one that has lost its stock, or of whose approval
     /// the catalogue knows nothing.
     rounds: BTreeSet<String>,
+    /// Those of them that have a segment without stock.
+    bare: BTreeSet<String>,
     /// Whether the catalogue is gone, and rounds are published.
     catalogue: bool,
 }
@@ -91,7 +96,8 @@ impl Healer {
         if !ill.catalogue && ill.rounds.is_subset(hopeless) {
             return Ok(());
         }
-        periodic::sleep(stop, GRACE).await;
+        let is_bare = !ill.catalogue && !ill.bare.is_subset(hopeless);
+        periodic::sleep(stop, if is_bare { GRACE_BARE } else { GRACE }).await;
         let chosen: Vec<Option<String>> = match ill.catalogue {
             true => vec![None],
             false => ill.rounds.difference(hopeless).cloned().map(Some).collect(),
@@ -99,7 +105,7 @@ impl Healer {
         let mut failed = Ok(());
         for round in chosen {
             match self.heal(round.clone()).await {
-                Err(error @ RebuildError::NotExact { .. }) => {
+                Err(error @ (RebuildError::NotExact { .. } | RebuildError::Elsewhere { .. })) => {
                     tracing::error!(%error, "a person has to decide");
                     hopeless.extend(round.map_or_else(|| ill.rounds.clone(), |it| [it].into()));
                 }
@@ -122,7 +128,8 @@ impl Healer {
         }
         let products = catalogue::read(&mut conn).await?;
         for round in self.look_at_segments(&products, &mut ill).await? {
-            if self.had_stock(&round).await? {
+            if before.hopeless.contains(&round) || self.had_stock(&round).await? {
+                ill.bare.insert(round.clone());
                 ill.rounds.insert(round);
             }
         }
