@@ -83,6 +83,8 @@ end
 
 local told = lease ~= '' and redis.pcall('HGET', KEYS[3], permit)
 if type(told) == 'table' then return misplaced(KEYS[3], told) end
+-- A rebuild by the version before takes it for a lease.
+if told ~= 'sold_out' and told ~= 'repeated' then told = false end
 
 local state, made_by, made_with, _
 if record then state, made_by, _, made_with = parse_record(record) end
