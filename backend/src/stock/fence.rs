@@ -361,15 +361,15 @@ impl Fence {
             has,
             known,
         } = behind;
-        tracing::error!(
-            %segment, master = link.address(), %has, %known,
-            "this Redis is older than what was sold from it: the segment is halted until it is healed"
-        );
         let mut conn = link.conn_unguarded().await?;
         let reason = format!("behind|{has}|{known}");
         scripts::stock::halt(&segment.item, segment.number, &reason)
             .run(&mut conn)
             .await?;
+        tracing::error!(
+            %segment, master = link.address(), %has, %known,
+            "this Redis is older than what was sold from it: the segment is halted until it is healed"
+        );
         self.note_halted(segment);
         self.keep_forgotten(segment, *has).await;
         Ok(())
