@@ -6,24 +6,26 @@
 declare -A address=([east]=10.198.0.1 [west]=10.198.0.2) other=([east]=west [west]=east)
 declare -A port pid
 line_pid=
+# Namespaces and devices of two runs beside each other have names of their own.
+net=sk$$
 
-at() { ip netns exec "sk-$1" "${@:2}"; }
+at() { ip netns exec "$net-$1" "${@:2}"; }
 now_ms() { date +%s%3N; }
 
 # A line between two namespaces, 40 ms long.
 network() {
     local site
     for site in east west; do
-        ip netns add "sk-$site"
+        ip netns add "$net-$site"
         at $site ip link set lo up
     done
-    perl t/drills/lib/line.pl sk-east sk-west 40 "$work/cut" >"$work/line" 2>&1 &
+    perl t/drills/lib/line.pl "$net-east" "$net-west" 40 "$work/cut" >"$work/line" 2>&1 &
     line_pid=$!
     poll_until 10 grep -q ready "$work/line" || fail "the line between the sites cannot be made: $(cat "$work/line")"
     for site in east west; do
-        ip link set "sk-$site" netns "sk-$site"
-        at $site ip address add "${address[$site]}/24" dev "sk-$site"
-        at $site ip link set "sk-$site" up
+        ip link set "$net-$site" netns "$net-$site"
+        at $site ip address add "${address[$site]}/24" dev "$net-$site"
+        at $site ip link set "$net-$site" up
     done
 }
 cut_line() { touch "$work/cut"; }
@@ -89,7 +91,7 @@ sites_tidy() {
     line_pid=
     local site
     for site in east west; do
-        ip netns del "sk-$site" 2>/dev/null || true
+        ip netns del "$net-$site" 2>/dev/null || true
     done
     wait 2>/dev/null || true
 }
