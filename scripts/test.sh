@@ -117,6 +117,8 @@ trap 'interrupted 143' TERM HUP
 # The part of a log that tells why: the failed assertions if there are any, and
 # the end.
 failures_of() {
+    # The innermost of nested tests first: those around it only say that one failed.
+    grep -E -A12 '^ +not ok' "$1" | head -n 60 || true
     grep -E -A6 '^#   Failed test|panicked at|^not ok|^(error|FAIL)\b' "$1" | head -n 80 || true
     printf '   ...\n'
     tail -n 15 "$1"

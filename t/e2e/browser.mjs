@@ -86,7 +86,7 @@ function setClock(offBy) {
 /** A name that no other shopper of these tests has. */
 export const name = () => `e2e-${Math.random().toString(36).slice(2, 10)}`;
 
-/** The shopper leaves; nothing may have gone wrong in their page's script. */
+/** Whoever has the page leaves; nothing may have gone wrong in its script. */
 export async function close(page) {
   assert.deepEqual(page.complaints, []);
   await page.context().close();

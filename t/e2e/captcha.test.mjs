@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { isUsable } from './axe.mjs';
-import { launch, logIn, notice, scene, shoot, shopper } from './browser.mjs';
+import { close, launch, logIn, notice, scene, shoot, shopper } from './browser.mjs';
 
 const ROUND = process.env.ROUND ?? '1';
 const PRODUCT = process.env.PRODUCT ?? '153';
@@ -123,11 +123,6 @@ async function dragAsAScript(page) {
     await pause(15);
   }
   await page.mouse.up();
-}
-
-async function close(page) {
-  assert.deepEqual(page.complaints, []);
-  await page.context().close();
 }
 
 for (const [lang, dark] of [['zh-CN', false], ['en', true]]) {

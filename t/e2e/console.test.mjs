@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { isUsable } from './axe.mjs';
-import { BASE_URL, launch, name, shoot, shopper } from './browser.mjs';
+import { BASE_URL, close, launch, name, shoot, shopper } from './browser.mjs';
 import { buys } from './buyer.mjs';
 
 const CONSOLE_URL = process.env.CONSOLE_URL ?? 'http://127.0.0.1:8081';
@@ -74,11 +74,6 @@ async function chinese(page, part) {
   await page.selectOption('#lang', 'zh-CN');
   await page.locator('h1', { hasText: /\p{Script=Han}/u }).waitFor();
   return page.locator(part).textContent();
-}
-
-async function close(page) {
-  assert.deepEqual(page.complaints, []);
-  await page.context().close();
 }
 
 test('an operator makes a round, a supervisor approves it, and its page is under the CDN origin', async () => {
@@ -368,7 +363,7 @@ test('no text field of a round can run a script: not in the editor, list, inbox,
   await operator.locator('h1:has-text("onerror")').waitFor();
   for (const page of [operator, supervisor]) {
     assert.equal(await page.evaluate(() => window.hacked), undefined);
-    await page.context().close();
+    await close(page);
   }
 });
 
