@@ -13,6 +13,7 @@ use Test::More;
 use Time::HiRes ();
 
 use SeckillRedis qw(redis redis_start socket_path folder offer);
+use SeckillServers qw(free_port);
 use SeckillSign qw(now_ms cookie);
 
 my ($root) = $FindBin::RealBin =~ m{^(.*)/t$} or die "run the suites from t/\n";
@@ -51,12 +52,6 @@ sub start_back_end {
 }
 
 # --- The edge ----------------------------------------------------------------
-
-# A port that nobody listens at.
-sub free_port {
-    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "no port: $!\n";
-    return $free->sockport;
-}
 
 sub write_file {
     my ($path, $mode, $text) = @_;

@@ -1,6 +1,7 @@
 use lib 't/lib';
 use SeckillTest 'no_plan';
 use SeckillClick qw(status_of);
+use SeckillServers qw(free_port);
 
 our $gate = gate_location() . ' location = /metrics { seckill_status; }';
 
@@ -14,9 +15,7 @@ our $stop_second;
 sub second_edge {
     my $root = "$ENV{TEST_NGINX_SERVROOT}-second";
     File::Path::make_path("$root/logs", "$root/conf");
-    my $free = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die $!;
-    my $port = $free->sockport;
-    close $free;
+    my $port = free_port();
     open my $in, '<', "$ENV{TEST_NGINX_SERVROOT}/conf/nginx.conf" or die $!;
     my $text = CORE::join '', <$in>;
     $text =~ s/\Q$ENV{TEST_NGINX_SERVROOT}\E/$root/g;
