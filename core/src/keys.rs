@@ -262,6 +262,13 @@ pub fn refused(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::refused")
 }
 
+/// Set: `user|request` of each purchase that this segment has forgotten and that waits in a
+/// journal to be made again.
+#[must_use]
+pub fn forgotten(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::forgotten")
+}
+
 /// Hash: adjustments of this segment's amount, request id → items added or removed.
 #[must_use]
 pub fn adjustments(item: &Item, segment: u16) -> String {

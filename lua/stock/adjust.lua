@@ -3,6 +3,7 @@
 -- KEYS  1  stock        hash of the segment's three amounts
 --       2  adjustments  hash, request id -> the change that was made
 --       3  outbox       stream of the segment's events
+--       4  forgotten    set of what waits to be made again
 -- ARGV  1  request      request id; the same change always carries the same one
 --       2  change       items to add, or, below 0, to take off the sale
 --       3  round     \
@@ -15,6 +16,8 @@
 --   done again.
 --   error NOSTOCK   the segment was never preloaded, or lost its data
 --   error BADSTOCK  a key of the segment holds something else
+--   error HALTED    the segment is halted, or (below 0) its items are for purchases that
+--                   it has forgotten
 --
 -- Keeps: sale + locked + saled = preloaded + all adjustments; no amount falls
 -- below 0. All reads come before the first write, and the append, which can be
@@ -29,7 +32,7 @@ local before = redis.pcall('HGET', KEYS[2], request)
 if type(before) == 'table' then return misplaced(KEYS[2], before) end
 if before then return tonumber(before) end
 
-local wrong, sale, locked, saled = read_stock(KEYS[1])
+local wrong, sale, locked, saled = read_stock(KEYS[1], change < 0 and KEYS[4])
 if wrong then return wrong end
 change = math.max(change, -sale)
 

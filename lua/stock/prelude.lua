@@ -21,13 +21,15 @@ local function misplaced(key, reply)
   return redis.error_reply("BADSTOCK key '" .. key .. "' cannot be used: " .. reply.err)
 end
 
--- Whether a request of a journal is made; replay.lua says so.
+-- Whether a request is made that goes before those who come now; replay.lua says so.
 local replayed = false
 
 -- An error reply or nil, then sale, locked and saled of a segment. Saled stays text,
 -- since most scripts only copy it. The fifth is the epoch ms until which only what was
--- journalled may be bought (resume.lua), nil if there is none.
-local function read_stock(key)
+-- journalled may be bought (resume.lua), nil if there is none. With the key of what the
+-- segment has "forgotten", it counts as halted also while that waits to be made again: for
+-- scripts that take items away.
+local function read_stock(key, forgotten)
   local amounts = redis.pcall('HMGET', key,
     'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount', 'halted')
   if amounts.err then return misplaced(key, amounts) end
@@ -36,7 +38,7 @@ local function read_stock(key)
   end
   local first_ms
   if amounts[4] then first_ms = tonumber(string.match(amounts[4], '^replays|(%d+)$')) end
-  if amounts[4] and not first_ms then
+  if amounts[4] and (not first_ms or forgotten and redis.call('EXISTS', forgotten) == 1) then
     return redis.error_reply("HALTED key '" .. key .. "' is older than what was sold from it; it is healed from the database, or by 'seckill stock rebuild'")
   end
   local sale, locked = tonumber(amounts[1]), tonumber(amounts[2])

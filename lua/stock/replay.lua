@@ -5,7 +5,9 @@
 -- KEYS  1  journals  hash, id of a journal's file -> number of its last record that was
 --                    replayed on this segment
 --       2  refused   hash, user -> record of a replayed request that bought nothing
---       3… as purchase.lua has them
+--       3  forgotten set, user|request of each purchase that this segment has forgotten
+--                    and that waits to be made again
+--       4… as purchase.lua has them
 -- ARGV  1  file      id of the file that the record is in
 --       2  seq       the record's number
 --       3  before    number of the record of that file that was replayed here before it;
@@ -14,6 +16,7 @@
 --       5… as purchase.lua has them
 --
 -- Replies as purchase.lua, but never busy, and
+--   error HALTED  the segment is halted, or first makes again what it has forgotten
 --   behind  another record than "before" was replayed last: nothing was done
 --
 -- Keeps: a record is replayed once, also if the journal is replayed again from its
@@ -22,7 +25,9 @@
 -- buys. A request whose lease was closed meanwhile buys without a permit: its buyer was
 -- told that it is in progress. One whose permit met no stock before it was journalled, since
 -- Redis answered too late, is refused as it was then. What bought nothing is on record with
--- its reason, unless the buyer has a purchase that lives.
+-- its reason, unless the buyer has a purchase that lives. While a segment that was put back
+-- (resume.lua) waits for what it has forgotten, nothing else is replayed, whichever process
+-- has it in its journal.
 
 local last = redis.pcall('HGET', KEYS[1], ARGV[1])
 if type(last) == 'table' then return misplaced(KEYS[1], last) end
@@ -31,8 +36,10 @@ local seq, before = tonumber(ARGV[2]), tonumber(ARGV[3])
 if last >= seq then return 'repeated' end
 if last ~= before then return 'behind' end
 
-local keys = { KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7] }
+local keys = { KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
 local argv = { unpack(ARGV, 5) }
+local made = argv[1] .. '|' .. argv[2]
+replayed = redis.call('SISMEMBER', KEYS[3], made) == 1 or redis.call('EXISTS', KEYS[3]) == 0
 local answer = purchase(keys, argv)
 if answer == 'busy' then
   argv[4], argv[5] = '', ''
@@ -40,6 +47,7 @@ if answer == 'busy' then
 end
 if type(answer) == 'table' or answer == 'empty' then return answer end
 
+redis.call('SREM', KEYS[3], made)
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 if answer == 'sold_out' or answer == 'surplus' or answer == 'captcha' then

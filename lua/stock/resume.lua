@@ -1,5 +1,5 @@
--- Lets a segment that was halted sell again: at first only what waits in journals, and
--- then to everybody.
+-- Lets a segment that was halted sell again: at first only what waits in journals, what it
+-- has forgotten before the rest (replay.lua), and then to everybody.
 --
 -- KEYS  1  stock  hash of the segment's three amounts, and of why it is halted
 -- ARGV  1  first  for how long, in ms, only what was journalled may be bought; 0 to end

@@ -8,6 +8,7 @@
 --       3  transfers  hash, transfer id -> in|items|source or out|items|destination:
 --                     what has arrived here, and what has arrived elsewhere
 --       4  outbox     stream of this segment's events
+--       5  forgotten  set of what waits to be made again
 -- ARGV  1  step       out (at the source), in (at the destination), done (at the source)
 --       2  id         transfer id, never used for another transfer
 --       3  items      out: how many are wanted at least; in: how many are on the way
@@ -24,6 +25,8 @@
 --   in    1 if the items arrived now, 0 if they had arrived before
 --   done  1 if the transfer was open, 0 if not
 --   error NOSTOCK   the segment was never preloaded, or lost its data
+--   error HALTED    the segment is halted, or (out) its items are for purchases that it
+--                   has forgotten
 --   error BADSTOCK  a key of the segment holds something else
 --
 -- Keeps: sale + locked + saled of all segments, and what stands in their transit
@@ -48,7 +51,7 @@ end
 if known then return 0 end
 if open then return tonumber(string.match(open, '^%d+')) end
 
-local wrong, sale, locked, saled = read_stock(KEYS[1])
+local wrong, sale, locked, saled = read_stock(KEYS[1], step == 'out' and KEYS[5])
 if wrong then return wrong end
 
 local change = items

@@ -6,9 +6,10 @@
 //! if the segment has changed since it was read. Then come the permits, and last the
 //! catalogue, by which the edges begin to sell.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
+use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
@@ -40,6 +41,12 @@ pub use report::{Rebuilt, Report, SegmentRebuilt};
 /// to those who come now: some of those buyers were told that they have an item, which the
 /// Redis then forgot. Journals try every 50 ms.
 const REPLAYS_FIRST: Duration = Duration::from_millis(500);
+/// The longest of that, while something that the Redis forgot is not made again: time for a
+/// journal of a process that died to be found by another one.
+const REPLAYS_LONGEST: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at what is not made again yet.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Attempts for one product while sales change it meanwhile.
 const ATTEMPTS: u32 = 20;
@@ -185,7 +192,7 @@ impl Rebuilder<'_> {
             }
         }
         if !resumed.is_empty() {
-            tokio::time::sleep(REPLAYS_FIRST).await;
+            self.until_made_again(&resumed).await?;
             for segment in &resumed {
                 self.resume(segment, Duration::ZERO).await?;
             }
@@ -353,11 +360,30 @@ impl Rebuilder<'_> {
         let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
         let mut resumed = Vec::new();
         for segment in Segment::all(&item, &entry) {
-            if self.resume(&segment, REPLAYS_FIRST).await? {
+            if self.resume(&segment, REPLAYS_LONGEST).await? {
                 resumed.push(segment);
             }
         }
         Ok(resumed)
+    }
+
+    /// Waits while journals are replayed on these segments, until all is made again that they
+    /// have forgotten.
+    async fn until_made_again(&self, resumed: &[Segment]) -> Result<(), RebuildError> {
+        let began = Instant::now();
+        tokio::time::sleep(REPLAYS_FIRST).await;
+        for Segment { item, number } in resumed {
+            let key = keys::forgotten(item, *number);
+            let mut conn = self.segments.conn(item, *number).await?;
+            while conn.exists(&key).await? {
+                if began.elapsed() > REPLAYS_LONGEST {
+                    tracing::error!(%item, segment = number, "what this segment has forgotten is not made again in time, and others are served");
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Ok(())
     }
 
     async fn resume(&self, segment: &Segment, first: Duration) -> Result<bool, RebuildError> {

@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use redis::aio::MultiplexedConnection;
 use redis::streams::StreamInfoStreamReply;
 use redis::{FromRedisValue as _, RedisResult, Value};
 use seckill_core::journal::request::Request;
@@ -26,6 +27,7 @@ use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{Admission, Guard, RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue::{self, Products};
+use crate::stock::forgotten;
 use crate::stock::journal::Journal;
 use crate::store::{LazyStore, StoreError};
 
@@ -371,32 +373,49 @@ impl Fence {
             "this Redis is older than what was sold from it: the segment is halted until it is healed"
         );
         self.note_halted(segment);
-        self.keep_forgotten(segment, *has).await;
-        Ok(())
+        self.keep_forgotten(&mut conn, segment, *has).await
     }
 
     /// Journals what this process sold of a segment behind the last event that its Redis
     /// `has`. Only what is on the disk leaves the memory.
-    async fn keep_forgotten(&self, segment: &Segment, has: EntryId) {
+    ///
+    /// It is noted in that Redis first: the segment may be healed, and other processes replay,
+    /// before all of it is on the disk.
+    async fn keep_forgotten(
+        &self,
+        conn: &mut MultiplexedConnection,
+        segment: &Segment,
+        has: EntryId,
+    ) -> Result<(), RedisLinkError> {
         let forgotten = self.sold.after(segment, has);
         let events = forgotten.iter().map(|(event, _)| *event);
         let Some(journal) = self.forgotten.as_ref().filter(|_| !forgotten.is_empty()) else {
-            return self.sold.forget(segment, &events.collect());
+            self.sold.forget(segment, &events.collect());
+            return Ok(());
         };
+        forgotten::note(conn, segment, forgotten.iter().map(|(_, it)| it)).await?;
         let requests = forgotten.iter().map(|(_, request)| request.clone());
         let outcomes = journal.append_all(requests.collect()).await;
         let mut kept = HashSet::with_capacity(forgotten.len());
-        for ((event, Request { user, request, .. }), outcome) in forgotten.iter().zip(outcomes) {
+        let mut lost = Vec::new();
+        for ((event, purchase), outcome) in forgotten.iter().zip(outcomes) {
             match outcome {
                 Ok(()) => _ = kept.insert(*event),
                 Err(error) => {
+                    let Request { user, request, .. } = purchase;
+                    lost.push(purchase);
                     tracing::error!(%segment, user, request, %error, "a purchase that its Redis has forgotten is not made again");
                 }
             }
         }
         self.sold.forget(segment, &kept);
+        if !lost.is_empty() {
+            // Not struck out, they hold others up for some seconds.
+            let _ = forgotten::strike(conn, segment, lost).await;
+        }
         let count = kept.len();
         tracing::warn!(%segment, count, "what this process sold since is made again once the segment is healed");
+        Ok(())
     }
 
     /// Checks a connection; `products` is what was on sale when it was last read.

@@ -26,6 +26,8 @@ use crate::stock_rebuild;
 mod empty;
 /// What a process remembers of what it sold.
 mod memory;
+/// Several purchase roles.
+mod roles;
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,
@@ -286,6 +288,9 @@ async fn a_segment_that_nobody_lets_go_on_does_so_by_itself() {
     assert!(halt.run(&mut conn).await.unwrap());
     let first = stock_scripts::resume(&item(), 1, Duration::from_millis(50));
     assert!(first.run(&mut conn).await.unwrap());
+    // Nor does the process come back that has this in its journal.
+    let forgotten = keys::forgotten(&item(), 1);
+    let _: u64 = conn.sadd(forgotten, "wang|r").await.unwrap();
     // Its rebuild died.
     eventually("it sells", || async {
         let mut conn = shop.link.conn().await.unwrap();

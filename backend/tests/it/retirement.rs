@@ -58,7 +58,8 @@ async fn leave_what_edges_and_outages_leave(shop: &Shop) {
         .hset(keys::reports(&item()), "e.l1", "1:0")
         .append(keys::winners(&item()), "12345678")
         .hset(keys::journals(&item(), 1), "a", 1)
-        .hset(keys::refused(&item(), 1), "li", "x");
+        .hset(keys::refused(&item(), 1), "li", "x")
+        .sadd(keys::forgotten(&item(), 1), "li|r");
     let () = write.exec_async(&mut conn).await.unwrap();
 }
 

@@ -15,7 +15,6 @@ use super::{Call, unexpected};
 static REPLAY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(
         lua!("stock/prelude.lua"),
-        "replayed = true\n",
         "local function purchase(KEYS, ARGV)\n",
         lua!("stock/purchase.lua"),
         "end\n",
@@ -57,7 +56,7 @@ const KEEP_REPLAYED_MS: u64 = 7 * 86_400_000;
 /// Replays one record of a purchase journal, once and in its order.
 #[must_use]
 pub fn replay(item: &Item, segment: u16, record: Record, it: &Purchase<'_>) -> Call<Replayed> {
-    let call = Call::decoded(&REPLAY, 6 + usize::from(it.pass.is_some()), |reply| {
+    let call = Call::decoded(&REPLAY, 7 + usize::from(it.pass.is_some()), |reply| {
         let text: String = from_redis_value(reply)?;
         let (word, id) = text.split_once(' ').unwrap_or((&text, ""));
         let decided = |bought| Replayed::Decided {
@@ -74,7 +73,8 @@ pub fn replay(item: &Item, segment: u16, record: Record, it: &Purchase<'_>) -> C
     });
     let call = call
         .arg(keys::journals(item, segment))
-        .arg(keys::refused(item, segment));
+        .arg(keys::refused(item, segment))
+        .arg(keys::forgotten(item, segment));
     let call = purchase_keys(call, item, segment, it)
         .arg(record.file.to_string())
         .arg(record.seq)

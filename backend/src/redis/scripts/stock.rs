@@ -362,10 +362,11 @@ pub fn release(
 /// smaller than a negative `change` if fewer were for sale.
 #[must_use]
 pub fn adjust(item: &Item, segment: u16, request: &str, change: i64) -> Call<i64> {
-    Call::new(&ADJUST, 3)
+    Call::new(&ADJUST, 4)
         .arg(keys::stock(item, segment))
         .arg(keys::adjustments(item, segment))
         .arg(keys::outbox(item, segment))
+        .arg(keys::forgotten(item, segment))
         .arg(request)
         .arg(change)
         .arg(item.round())
@@ -399,11 +400,12 @@ pub fn transfer(item: &Item, (here, other): (u16, u16), id: &str, step: Transfer
         TransferStep::In { items } => ("in", items),
         TransferStep::Done => ("done", 0),
     };
-    Call::new(&TRANSFER, 4)
+    Call::new(&TRANSFER, 5)
         .arg(keys::stock(item, here))
         .arg(keys::transit(item, here))
         .arg(keys::transfers(item, here))
         .arg(keys::outbox(item, here))
+        .arg(keys::forgotten(item, here))
         .arg(step)
         .arg(id)
         .arg(items)
