@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use seckill_core::captcha::pass::CLOCKS_MS;
 use seckill_core::ids::Item;
@@ -20,7 +19,7 @@ use seckill_core::keys;
 use seckill_core::orders::order::OrderId;
 use seckill_core::permits::permit::PermitId;
 use seckill_core::stock::ledger::EntryId;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::numbers::Numbers;
@@ -37,12 +36,15 @@ use crate::stock::journal::{Entry, Journal, Journals, Limits};
 use crate::store::LazyStore;
 use crate::time::periodic;
 
+/// Which rounds have retired.
+mod retired;
+
+use retired::Retirements;
+
 /// Requests in one round trip.
 const BATCH: usize = 128;
 /// Pause before a segment that could not be replayed is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long the database may take to say whether a round has retired: others' requests wait.
-const DATABASE: Duration = Duration::from_millis(500);
 /// How often it is looked for journals that dead processes left.
 const ADOPT_EVERY: Duration = Duration::from_secs(5);
 
@@ -60,7 +62,7 @@ pub struct Replayer {
     /// What selling means at one of several sites.
     site: Option<SiteState>,
     /// Says which rounds have retired.
-    store: Option<LazyStore>,
+    retirements: Retirements,
 }
 
 /// Number of the last record of each file that was replayed on each segment.
@@ -75,6 +77,7 @@ impl Replayer {
         fence: Option<Arc<Fence>>,
     ) -> Self {
         Self {
+            retirements: Retirements::new(redis.clone(), None),
             redis,
             segments,
             refiller,
@@ -82,13 +85,15 @@ impl Replayer {
             fence,
             base: None,
             site: None,
-            store: None,
         }
     }
 
     /// Gives up what was journalled for rounds that have retired, by this database.
     pub(super) fn retiring_by(self, store: Option<LazyStore>) -> Self {
-        Self { store, ..self }
+        Self {
+            retirements: Retirements::new(self.redis.clone(), store),
+            ..self
+        }
     }
 
     /// Replays as one of several sites: nothing while this one may not sell.
@@ -229,7 +234,8 @@ impl Replayer {
             match stopped {
                 None => {}
                 Some(Stopped::Failed(error))
-                    if error.code() == Some("NOSTOCK") && self.is_retired(&segment.item).await =>
+                    if error.code() == Some("NOSTOCK")
+                        && self.retirements.are_known_of(&segment.item) =>
                 {
                     give_up(journal, segment, &entries[decided.len()..]);
                 }
@@ -260,21 +266,6 @@ impl Replayer {
                 }
             }
         }
-    }
-
-    /// Whether a product has left Redis with its round, for good. One that is on sale has not,
-    /// and its stock will be put back.
-    async fn is_retired(&self, item: &Item) -> bool {
-        let (Some(store), Ok(mut conn)) = (&self.store, self.redis.conn().await) else {
-            return false;
-        };
-        let listed = conn.hexists(keys::CATALOGUE, item.to_string()).await;
-        if listed.unwrap_or(true) {
-            return false;
-        }
-        let read = async { store.get().await?.is_retired(item.round()).await };
-        // Where it is not known yet, it is asked again.
-        matches!(timeout(DATABASE, read).await, Ok(Ok(true)))
     }
 
     /// The leases of these requests that Redis has no record of: settled by now, or

@@ -1,18 +1,25 @@
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use redis::AsyncCommands as _;
-use seckill::stock::journal::Limits;
+use seckill::shop::{Options, ShopState};
+use seckill::stock::journal::{Journals, Limits};
 use seckill::stock::retire::{Retired, Retirer};
+use seckill::store::LazyStore;
+use seckill_core::journal::request as journalled;
 use seckill_core::keys;
 use seckill_core::orders::purchase::State;
 use serde_json::Value;
+use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use super::disk;
 use crate::common::shop::{Shop, click};
-use crate::common::{cookie, eventually, hidden_url, item, now_ms, record, stock};
+use crate::common::{cookie, eventually, hidden_url, item, now_ms, record, ring, stock};
 use crate::retirement;
 
 const LIMITS: Limits = Limits {
@@ -402,5 +409,42 @@ async fn what_was_journalled_for_a_round_that_has_retired_since_is_finished() {
     }
     until_replayed(&shop).await;
     assert_eq!(shop.store.live_orders(&item()).await.unwrap(), 0);
+    shop.shut().await;
+}
+
+/// A database that accepts connections and never responds must not keep a sale that is on
+/// waiting for what a machine has that was away for days.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_database_is_silent_journals_of_old_rounds_delay_no_live_one() {
+    let shop = Shop::open(10).await;
+    let folder = TempDir::new().unwrap();
+    let journals = Journals::open(folder.path(), LIMITS).unwrap();
+    for round in 100..150 {
+        let old = journalled::Request {
+            round: round.to_string(),
+            ..disk::request("old")
+        };
+        journals.own.append(old).await.unwrap();
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let database = format!("mysql://u:p@{}/seckill", silent.local_addr().unwrap());
+    let (link, segments, options) = (shop.link.clone(), shop.segments.clone(), Options::default());
+    let state = ShopState::new(link, segments, None, ring(), options);
+    let state = state.with_store(LazyStore::at(&database, &[]));
+    let replays = tokio::spawn(state.replayer().run(journals.clone(), shop.stop.clone()));
+    let began = Instant::now();
+    for user in ["a", "b", "c"] {
+        journals.own.append(disk::request(user)).await.unwrap();
+        eventually("they have it", || async {
+            let record = record(&shop.link, user).await?;
+            (record.state == State::Succeeded).then_some(())
+        })
+        .await;
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(journals.waiting(), 50);
+    shop.stop.cancel();
+    replays.await.unwrap();
     shop.shut().await;
 }
