@@ -5,8 +5,12 @@ use serde_json::{Value, json};
 
 use super::round::{Product, Round};
 
-/// Most differences that an entry of the audit log lists.
+/// Most differences that an entry of the audit log lists beside those that
+/// [weigh](Difference::weighs).
 const LISTED: usize = 100;
+/// Most bytes that the list takes: the database's column has 65,535, for a reason too.
+/// Hundreds of lowered prices fit.
+const LISTED_BYTES: usize = 60_000;
 /// Most characters of a text that an entry of the audit log quotes.
 const QUOTED: usize = 200;
 
@@ -72,6 +76,25 @@ impl Difference {
         self.field.ends_with(".amount") && numbers.is_some_and(|(from, to)| to < from)
     }
 
+    /// Whether it raises an amount: more goes on sale.
+    #[must_use]
+    pub fn raises_an_amount(&self) -> bool {
+        let numbers = self.from.as_u64().zip(self.to.as_u64());
+        self.field.ends_with(".amount") && numbers.is_some_and(|(from, to)| to > from)
+    }
+
+    /// Whether it costs the shop money if it is wrong: a lowered price, or more items. No
+    /// list leaves it out for the sake of a text.
+    fn weighs(&self) -> bool {
+        self.lowers_price_of().is_some() || self.raises_an_amount()
+    }
+
+    /// These differences, first those that weigh.
+    fn by_weight(differences: &[Self]) -> impl Iterator<Item = &Self> {
+        let weighing = differences.iter().filter(|it| it.weighs());
+        weighing.chain(differences.iter().filter(|it| !it.weighs()))
+    }
+
     /// The product whose price it lowers; `None` if it lowers none.
     #[must_use]
     pub fn lowers_price_of(&self) -> Option<&str> {
@@ -80,25 +103,33 @@ impl Difference {
         (to < from).then_some(product)
     }
 
-    /// These differences as the audit log keeps them: long texts and long lists are cut.
+    /// These differences as the audit log keeps them, first lowered prices and raised
+    /// amounts: long texts and long lists are cut.
     #[must_use]
     pub fn detail(differences: &[Self]) -> Value {
-        let listed: Vec<Value> = differences
-            .iter()
-            .take(LISTED)
-            .map(|it| json!({ "field": it.field, "from": quote(&it.from), "to": quote(&it.to) }))
+        let mut bytes = 0;
+        let listed: Vec<Value> = Self::by_weight(differences)
+            .enumerate()
+            .take_while(|(at, it)| *at < LISTED || it.weighs())
+            .map(|(_, it)| {
+                json!({ "field": it.field, "from": quote(&it.from), "to": quote(&it.to) })
+            })
+            .take_while(|it| {
+                bytes += it.to_string().len() + 1;
+                bytes <= LISTED_BYTES
+            })
             .collect();
-        match differences.len().saturating_sub(LISTED) {
+        match differences.len().saturating_sub(listed.len()) {
             0 => json!({ "changes": listed }),
             left_out => json!({ "changes": listed, "left_out": left_out }),
         }
     }
 
-    /// These differences in a sentence: `153.amount from 100 to 150`. At most three.
+    /// These differences in a sentence: `153.amount from 100 to 150`. At most three, first
+    /// lowered prices and raised amounts.
     #[must_use]
     pub fn sentence(differences: &[Self]) -> String {
-        let said: Vec<String> = differences
-            .iter()
+        let said: Vec<String> = Self::by_weight(differences)
             .take(3)
             .map(|it| match (&it.from, &it.to) {
                 (Value::Number(from), Value::Number(to)) => {
@@ -244,5 +275,62 @@ mod tests {
         let detail = Difference::detail(&long);
         let quoted = detail["changes"][0]["to"].as_str().unwrap();
         assert_eq!(quoted.chars().count(), QUOTED + 1);
+    }
+
+    /// Many products, each with other texts, of which the last is cheaper and the one before
+    /// it more.
+    fn much() -> Vec<Difference> {
+        let mut before = round();
+        before.products = (0..200)
+            .map(|n| Product {
+                id: n.to_string(),
+                ..before.products[0].clone()
+            })
+            .collect();
+        let mut after = before.clone();
+        for product in &mut after.products {
+            product.text = "折".repeat(1_000);
+        }
+        after.products[198].amount += 1;
+        after.products[199].price_cents -= 1;
+        Difference::between(&before, &after)
+    }
+
+    #[test]
+    fn a_long_list_names_lowered_prices_and_raised_amounts_before_texts() {
+        let detail = Difference::detail(&much());
+        let listed = detail["changes"].as_array().unwrap();
+        assert_eq!(listed[0]["field"], "198.amount");
+        assert_eq!(listed[1]["field"], "199.price_cents");
+        assert_eq!(detail["left_out"], 202 - listed.len());
+        let said = Difference::sentence(&much());
+        assert!(
+            said.starts_with("198.amount from 100 to 101, 199.price_cents"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn hundreds_of_lowered_prices_are_listed_and_any_list_fits_the_audit_log() {
+        let mut before = round();
+        before.products = (0..500)
+            .map(|n| Product {
+                id: n.to_string(),
+                ..before.products[0].clone()
+            })
+            .collect();
+        let mut after = before.clone();
+        for product in &mut after.products {
+            product.price_cents -= 1;
+        }
+        let detail = Difference::detail(&Difference::between(&before, &after));
+        assert_eq!(detail["changes"].as_array().unwrap().len(), 500);
+        assert!(detail.get("left_out").is_none(), "{detail}");
+        for product in &mut after.products {
+            product.text = "折".repeat(1_000);
+        }
+        let bytes = |differences: &[Difference]| Difference::detail(differences).to_string().len();
+        assert!(bytes(&Difference::between(&before, &after)) < 61_000);
+        assert!(bytes(&much()) < 61_000);
     }
 }

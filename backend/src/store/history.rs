@@ -122,7 +122,10 @@ impl Store {
         for row in rows.iter().rev() {
             let (action, target): (String, String) = (row.try_get(1)?, row.try_get(2)?);
             let (kind, subjects) = match action.as_str() {
-                "round.edit" => ("round.price_cut", cheaper(&target, row.try_get(3)?)),
+                "round.edit" => {
+                    let cheaper = self.cheaper(&target, row.try_get(3)?).await?;
+                    ("round.price_cut", cheaper)
+                }
                 action => (action, vec![target]),
             };
             for subject in subjects {
@@ -136,6 +139,29 @@ impl Store {
         }
         marks.sort_by_key(|mark| mark.at_ms);
         Ok(marks)
+    }
+
+    /// The products, `round::product`, whose prices an approved edit of a round has lowered, by
+    /// the detail of its entry; what that has no place for, its proposal lists.
+    async fn cheaper(&self, round: &str, detail: &str) -> Result<Vec<String>, StoreError> {
+        #[derive(Default, serde::Deserialize)]
+        struct Edit {
+            changes: Vec<Difference>,
+            #[serde(default)]
+            left_out: u64,
+            #[serde(default)]
+            proposal: u64,
+        }
+        let mut edit: Edit = serde_json::from_str(detail).unwrap_or_default();
+        if edit.left_out > 0
+            && let Some(proposal) = self.proposal(edit.proposal).await?
+        {
+            edit.changes = proposal.changes;
+        }
+        let lowered = edit.changes.iter().filter_map(Difference::lowers_price_of);
+        Ok(lowered
+            .map(|product| format!("{round}::{product}"))
+            .collect())
     }
 
     /// Whether another round than `id` sold between; not in a time that is none.
@@ -175,22 +201,6 @@ fn round_of(action: &str, target: &str) -> Option<String> {
         .any(|kind| action.starts_with(kind));
     let round = target.split("::").next().unwrap_or_default();
     is_of_round.then(|| round.to_owned())
-}
-
-/// The products, `round::product`, whose prices an approved edit of a round has lowered, by
-/// the detail of its entry.
-fn cheaper(round: &str, detail: &str) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct Edit {
-        changes: Vec<Difference>,
-    }
-    let edit = serde_json::from_str(detail).unwrap_or(Edit {
-        changes: Vec::new(),
-    });
-    let lowered = edit.changes.iter().filter_map(Difference::lowers_price_of);
-    lowered
-        .map(|product| format!("{round}::{product}"))
-        .collect()
 }
 
 #[cfg(test)]

@@ -247,3 +247,43 @@ async fn a_price_is_marked_once_it_is_lowered_and_not_when_that_is_proposed() {
     let cuts = history.iter().filter(|it| it.contains("price"));
     assert_eq!(cuts.count(), 1, "{history:?}");
 }
+
+#[tokio::test]
+async fn every_lowered_price_of_a_large_edit_is_marked() {
+    const PRODUCTS: usize = 1_000;
+    let (console, li, wang, _) = rounds::three().await;
+    let mut form = rounds::form("1");
+    let product = form["products"][0].clone();
+    let products = (1..=PRODUCTS).map(|n| {
+        let mut product = product.clone();
+        product["id"] = json!(n.to_string());
+        product
+    });
+    form["products"] = products.collect();
+    let round = rounds::make(&console, &li, &form).await;
+    let round = rounds::step(&console, &li, &round, "submit").await.body;
+    let round = rounds::step(&console, &wang, &round, "approve").await.body;
+    // Cheaper each, with another text: more than an entry of the audit log lists.
+    let mut form = rounds::edit(&round);
+    for product in form["products"].as_array_mut().unwrap() {
+        product["price_cents"] = json!(89_900);
+        product["text"] = json!("Folds once.");
+    }
+    let change = json!({ "round": "1", "form": form, "reason": "It sells slowly." });
+    let made = console.post(&li, "/ops/api/proposals", &change).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    let approve = format!("/ops/api/proposals/{}/approve", made.body["id"]);
+    let approved = console.post(&wang, &approve, &json!({})).await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.body);
+
+    let log = console.get(&li, "/ops/api/audit?action=round.edit").await;
+    let detail = &log.body["entries"][0]["detail"];
+    let listed = detail["changes"].as_array().unwrap();
+    let is_price = |it: &&Value| it["field"].as_str().unwrap().ends_with(".price_cents");
+    assert!(listed.iter().filter(is_price).count() > 800, "{detail}");
+    assert_eq!(detail["left_out"], 2 * PRODUCTS - listed.len());
+    let path = format!("/ops/api/board/history?from_ms={}", now_ms() - 100_000);
+    let history = kinds(&console.get(&li, &path).await.body);
+    let cuts = history.iter().filter(|it| it.contains("price_cut"));
+    assert_eq!(cuts.count(), PRODUCTS);
+}
