@@ -100,6 +100,10 @@ async fn a_redis_that_is_away_is_wrong() {
     assert_eq!(output.status.code(), Some(1));
     let wrong = Machine::found(&output, "redis", "wrong");
     assert!(wrong[0].contains("cannot be reached"), "{wrong:?}");
+    assert!(
+        wrong[0].contains("purchases wait in the journal"),
+        "{wrong:?}"
+    );
 }
 
 #[tokio::test]

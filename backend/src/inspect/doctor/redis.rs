@@ -29,13 +29,28 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     urls.extend(masters.map(String::as_str));
     let mut findings = Vec::new();
     for url in urls {
-        let is_main = url == config.redis_url;
-        findings.extend(one(url, is_main).await);
+        let start = match url == config.redis_url {
+            true => start_main(config.journal_max_mb),
+            false => "start it; what its segments hold is not sold meanwhile",
+        };
+        findings.extend(one(url, start).await);
     }
     findings
 }
 
-async fn one(url: &str, is_main: bool) -> Vec<Finding> {
+/// What to do about a main Redis that is away, and what it means until then.
+fn start_main(journal_max_mb: u64) -> &'static str {
+    match journal_max_mb {
+        0 => "start it; nothing is sold without it, since journal_max_mb is 0",
+        _ => {
+            "start it; until it is back purchases wait in the journal, and none becomes an order \
+             (docs/outages.md)"
+        }
+    }
+}
+
+/// Looks at one of them; `start` is what to do if it is away.
+async fn one(url: &str, start: &str) -> Vec<Finding> {
     let link = match RedisLink::lazy(url) {
         Ok(link) => link,
         Err(error) => {
@@ -50,10 +65,7 @@ async fn one(url: &str, is_main: bool) -> Vec<Finding> {
         Ok(facts) => judge(link.address(), &facts),
         Err(error) => {
             let cure = match &error {
-                RedisLinkError::Away { .. } if is_main => "start it; nothing is sold without it",
-                RedisLinkError::Away { .. } => {
-                    "start it; what its segments hold is not sold meanwhile"
-                }
+                RedisLinkError::Away { .. } => start,
                 _ => "see its log",
             };
             vec![Finding::wrong(SUBJECT, error.to_string(), cure)]
@@ -104,10 +116,7 @@ fn judge(address: &str, facts: &Facts) -> Vec<Finding> {
     if info("role") != "master" {
         findings.push(Finding::wrong(
             SUBJECT,
-            format!(
-                "{address} is a {}, which refuses every purchase",
-                info("role")
-            ),
+            format!("{address} is a {}, which refuses to write", info("role")),
             "name the master; with Sentinels, name them",
         ));
     }
