@@ -107,9 +107,6 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
     let redis = RedisLink::connect(&config.redis_url)
         .await
         .map_err(|error| not_running(config, &error))?;
-    alone::refuse(config.site.as_ref(), &redis)
-        .await
-        .map_err(|error| anyhow::anyhow!("nothing was approved: {error}"))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let inventory = crate::roles::inventory(config)?;
@@ -119,6 +116,7 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         segments: &segments,
         zone: &config.time_zone,
         inventory: inventory.as_ref(),
+        site: config.site.as_ref(),
     };
     let by = Actor::on_the_box();
     for round in rounds {

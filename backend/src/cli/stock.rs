@@ -249,6 +249,7 @@ async fn adjust(
         store: &store,
         by: &by,
         raise: alone.map_or(Raise::Refused, Raise::Alone),
+        site: config.site.as_ref(),
     };
     let adjusted = adjuster.adjust(item, amount, &request).await?;
     store.close().await;

@@ -20,7 +20,7 @@ pub(super) mod approval;
 /// What a round is compared with before it is approved.
 pub(super) mod basis;
 /// Changes that the round's state does not allow.
-mod conflicts;
+pub(super) mod conflicts;
 /// Making, checking, saving, copying and deleting rounds.
 pub(super) mod edit;
 /// A round as the editor sends it, and its rules.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{FieldMistake, Part};
 use super::json_body::JsonBody;
-use super::rounds::approval;
+use super::rounds::{approval, conflicts};
 use super::{ConsoleError, ConsoleState, Operator};
 use crate::console::extract::Path;
 use crate::now_ms;
@@ -120,6 +120,7 @@ pub(super) async fn adjust(
         store,
         by: &by,
         raise: Raise::Refused,
+        site: state.config.site.as_ref(),
     };
     let adjusted = adjuster.adjust(&item, new.amount, &request).await;
     let (from, to, before) = match adjusted.map_err(|error| adjust_error(error, new.amount))? {
@@ -182,6 +183,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
                 to: amount.into(),
             }])
         }
+        AdjustError::Alone(error) => conflicts::alone(error),
         AdjustError::Withdrawn(_) => ConsoleError::Conflict {
             code: "round_withdrawn",
             current: None,

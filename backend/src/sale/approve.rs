@@ -10,9 +10,11 @@ use seckill_core::sale::catalogue::split_evenly;
 use super::limits::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
 use super::room::{self, NoRoom};
+use crate::config::SiteSettings;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::inventory::{HoldError, HttpInventory, holds};
+use crate::stock::sites::alone::{self, AloneError};
 use crate::store::round::{Product, Round, RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
 use crate::store::stop::StopKind;
@@ -63,6 +65,9 @@ pub enum ApproveError {
     /// Redis is away, so that the approval was not begun.
     #[error("nothing was approved: {0}")]
     NoRedis(#[from] RedisLinkError),
+    /// This process was not told of the other sites.
+    #[error("nothing was approved: {0}")]
+    Alone(AloneError),
     /// A living edge has no room for it.
     #[error("nothing was approved: {0}")]
     NoRoom(#[from] NoRoom),
@@ -99,6 +104,15 @@ impl From<ChangeError> for ApproveError {
     }
 }
 
+impl From<AloneError> for ApproveError {
+    fn from(error: AloneError) -> Self {
+        match error {
+            AloneError::Link(error) => Self::NoRedis(error),
+            other => Self::Alone(other),
+        }
+    }
+}
+
 /// Refuses a round that was withdrawn: it stays off sale, whatever is approved or published
 /// again.
 ///
@@ -124,6 +138,8 @@ pub struct Approver<'a> {
     pub zone: &'a TimeZone,
     /// The shop's own inventory, which holds the items of approved rounds.
     pub inventory: Option<&'a HttpInventory>,
+    /// This site among others, as this process has it.
+    pub site: Option<&'a SiteSettings>,
 }
 
 impl Approver<'_> {
@@ -166,6 +182,7 @@ impl Approver<'_> {
         for master in &masters {
             master.conn().await?;
         }
+        alone::refuse(self.site, self.redis).await?;
         room::check(self.redis, &stored.round, now_ms).await??;
         // Held first: what is approved is sold, and what is sold must be there. Should the
         // approval fail now, the sweep returns what is held.
@@ -231,6 +248,9 @@ impl Approver<'_> {
             return Err(ApproveError::Over { round, ends_ms });
         }
         let was_published = stored.published_ms.is_some();
+        if !was_published {
+            alone::refuse(self.site, self.redis).await?;
+        }
         let masters = self.segments.masters().await?;
         let round = self.divide(&stored, masters.len()).await?;
         let (redis, segments, stops) = (self.redis, self.segments, &stored.stops);

@@ -16,6 +16,8 @@ use seckill_core::sale::halt::Halt;
 
 use super::levels::{self, Level, Unsteady};
 use super::reopening;
+use super::sites::alone::{self, AloneError};
+use crate::config::SiteSettings;
 use crate::redis::scripts::sale::{Replacement, replace};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
@@ -67,6 +69,9 @@ pub enum AdjustError {
     /// It would raise the amount of what is off sale for good.
     #[error("{0} was withdrawn, which is for good: its amount can only be lowered")]
     Withdrawn(Item),
+    /// It would raise the amount, and this process was not told of the other sites.
+    #[error("nothing was changed: {0}")]
+    Alone(AloneError),
     /// Another adjustment of the product is under way.
     #[error("somebody else is adjusting {0} at this moment; try again in half a minute at most")]
     Busy(Item),
@@ -93,6 +98,15 @@ pub enum AdjustError {
 impl From<redis::RedisError> for AdjustError {
     fn from(error: redis::RedisError) -> Self {
         Self::Link(error.into())
+    }
+}
+
+impl From<AloneError> for AdjustError {
+    fn from(error: AloneError) -> Self {
+        match error {
+            AloneError::Link(error) => Self::Link(error),
+            other => Self::Alone(other),
+        }
     }
 }
 
@@ -145,6 +159,8 @@ pub struct Adjuster<'a> {
     pub by: &'a Actor,
     /// Whether the amount may rise.
     pub raise: Raise<'a>,
+    /// This site among others, as this process has it.
+    pub site: Option<&'a SiteSettings>,
 }
 
 impl Adjuster<'_> {
@@ -191,7 +207,18 @@ impl Adjuster<'_> {
         let entry = entry.ok_or_else(|| AdjustError::NotOnSale(item.clone()))?;
         let levels = levels::steady(self.segments, item, entry).await?;
         self.refuse_withdrawn((item, entry), amount, &levels)?;
-        refuse_below_sold(item, amount, &levels)
+        refuse_below_sold(item, amount, &levels)?;
+        self.refuse_alone(amount > levels.iter().map(Level::sum).sum())
+            .await
+    }
+
+    /// More goes on sale only where the other sites are known. A refused edit is taken back
+    /// all the same.
+    async fn refuse_alone(&self, raises: bool) -> Result<(), AdjustError> {
+        if raises && !matches!(self.raise, Raise::Back { .. }) {
+            alone::refuse(self.site, self.redis).await?;
+        }
+        Ok(())
     }
 
     /// What is withdrawn sells never again, so that more of it promises nothing. A refused
@@ -243,6 +270,7 @@ impl Adjuster<'_> {
                 amount,
             });
         }
+        self.refuse_alone(amount > from).await?;
         // Until limit and stock agree again no edge may say "sold out". A reopening that
         // a failure leaves ends when the command is given again.
         let change = match amount == from {

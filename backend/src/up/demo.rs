@@ -35,6 +35,7 @@ pub(super) async fn prepare(config: &Config, demo: bool) -> Result<Logins, UpErr
         segments: &segments,
         zone: &config.time_zone,
         inventory: inventory.as_ref(),
+        site: config.site.as_ref(),
     };
     let prepared = async {
         restore(&approver).await?;

@@ -70,6 +70,7 @@ impl Shop {
             segments: &self.segments,
             zone: &self.zone,
             inventory: None,
+            site: None,
         };
         approver
             .approve(round, &Actor::on_the_box(), NOW_MS)

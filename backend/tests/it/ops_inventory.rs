@@ -210,6 +210,7 @@ impl Shop {
             segments: &Segments::on(link.clone()),
             zone: &TimeZone::UTC,
             inventory: Some(&self.inventory),
+            site: None,
         };
         let approved = approver.approve("7", &Actor::on_the_box(), now_ms).await;
         approved.map(|_| ())

@@ -85,6 +85,7 @@ async fn ten_thousand_products_are_imported_approved_and_rendered_as_one_change(
         segments: &segments,
         zone: &TimeZone::UTC,
         inventory: None,
+        site: None,
     };
     for again in [false, true] {
         let began = Instant::now();

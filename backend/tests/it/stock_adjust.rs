@@ -46,6 +46,7 @@ async fn a_sold_out_amount_rises_once_no_edge_says_so_any_more() {
         store: &store,
         by: &Actor::system(),
         raise: Raise::Alone("a test"),
+        site: None,
     };
     assert_eq!(buy(&market.app, "li", 1).await.1, "processing");
     let mut conn = market.link.conn().await.unwrap();
@@ -68,6 +69,7 @@ async fn the_amount_rises_and_falls_while_it_sells_and_permits_follow() {
         store: &store,
         by: &Actor::system(),
         raise: Raise::Alone("a test"),
+        site: None,
     };
     for n in 0..10 {
         assert_eq!(buy(&market.app, &format!("u{n}"), 1).await.1, "processing");
@@ -126,6 +128,7 @@ async fn lowered_in_the_middle_of_a_rush_it_sells_exactly_the_new_amount() {
         store: &store,
         by: &Actor::system(),
         raise: Raise::Refused,
+        site: None,
     };
     let mut buyers = JoinSet::new();
     for n in 0..200 {

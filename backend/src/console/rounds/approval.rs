@@ -5,7 +5,7 @@ use axum::extract::State;
 use seckill_core::sale::reasons;
 use serde::Deserialize;
 
-use super::conflicts::{not_submitted, refused};
+use super::conflicts::{alone, not_submitted, refused};
 use super::four_eyes::{refuse_fresh, refuse_own};
 use super::stop::{self, StopForm};
 use super::view::RoundView;
@@ -190,6 +190,7 @@ async fn outcome(
         Err(ApproveError::Change(error)) => Err(refused(error, state)),
         Err(ApproveError::Store(error)) => Err(refused(ChangeError::Store(error), state)),
         Err(ApproveError::NoRedis(error)) => Err(error.into()),
+        Err(ApproveError::Alone(error)) => Err(alone(error)),
         Err(error @ ApproveError::Hold(_)) => Err(ConsoleError::Conflict {
             code: "not_held",
             message: format!("Nothing was approved: {error}."),
@@ -270,5 +271,6 @@ pub(in crate::console) fn approver<'a>(state: &'a ConsoleState, store: &'a Store
         segments: &state.segments,
         zone: &state.config.time_zone,
         inventory: state.inventory.as_deref(),
+        site: state.config.site.as_ref(),
     }
 }

@@ -5,6 +5,7 @@ use super::view::RoundView;
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
+use crate::stock::sites::alone::AloneError;
 use crate::store::difference::Difference;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
@@ -78,6 +79,18 @@ pub(super) fn refuse_withdrawn(
         });
     }
     Ok(())
+}
+
+/// Other sites sell with this one, and this process does not know its own.
+pub(in crate::console) fn alone(error: AloneError) -> ConsoleError {
+    match error {
+        AloneError::Link(error) => error.into(),
+        error @ AloneError::OneOfSeveral { .. } => ConsoleError::Conflict {
+            code: "site_unset",
+            message: format!("Nothing was put on sale: {error}."),
+            current: None,
+        },
+    }
 }
 
 /// Another operator was first: who, when, and the present state.

@@ -12,7 +12,7 @@ use seckill_core::ids::Item;
 use seckill_core::sale::reasons;
 use serde::{Deserialize, Serialize};
 
-use super::conflicts::{no_round, refuse_withdrawn};
+use super::conflicts::{alone, no_round, refuse_withdrawn};
 use super::edit::refuse_kept;
 use super::form::RoundForm;
 use super::four_eyes::refuse_fresh;
@@ -24,7 +24,9 @@ use crate::console::error::ConsoleError;
 use crate::console::extract::{Path, Query};
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
+use crate::stock::sites;
 use crate::store::accounts::Role;
+use crate::store::difference::Difference;
 use crate::store::proposals::{NewProposal, Proposal, ProposalState};
 use crate::store::round::RoundState;
 use crate::store::round_changes::ChangeError;
@@ -266,6 +268,11 @@ pub(in crate::console) async fn approve(
     }
     refuse_fresh(store, &me, &proposal.round).await?;
     need_redis(&state).await?;
+    // Before it is decided: it waits until this process knows its site.
+    if proposal.changes.iter().any(Difference::raises_an_amount) {
+        let refused = sites::alone::refuse(state.config.site.as_ref(), &state.redis).await;
+        refused.map_err(alone)?;
+    }
     let by = Actor::at_console(&me.name);
     if proposal.state == ProposalState::Waiting {
         let round = store.round(&proposal.round).await?;

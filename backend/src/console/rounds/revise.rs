@@ -13,7 +13,7 @@ use seckill_core::ids::Item;
 use tokio::time::Instant;
 
 use super::approval::approver;
-use super::conflicts::{edited_meanwhile, refuse_withdrawn, refused};
+use super::conflicts::{alone, edited_meanwhile, refuse_withdrawn, refused};
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
 use super::{audit_entry, need_redis, rules};
 use crate::console::ConsoleState;
@@ -318,6 +318,7 @@ impl Edit<'_> {
                 proposal: it.id,
                 by: &it.proposed_by,
             }),
+            site: state.config.site.as_ref(),
         };
         for (at, item, amount) in &amounts {
             let fits = adjuster.check(item, *amount).await;
@@ -436,6 +437,7 @@ fn not_adjusted(error: AdjustError, at: usize, amount: u64) -> ConsoleError {
                 to: amount.into(),
             }])
         }
+        AdjustError::Alone(error) => alone(error),
         error @ AdjustError::Withdrawn(_) => ConsoleError::Conflict {
             code: "round_withdrawn",
             message: format!("Nothing was changed: {error}."),

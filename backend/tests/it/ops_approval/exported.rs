@@ -38,6 +38,7 @@ async fn what_was_changed_or_stopped_since_is_exported_as_a_file_that_imports() 
             store: &shop.store,
             by: &by,
             raise: Raise::Alone("more came"),
+            site: None,
         };
         adjuster.adjust(&item, amount, "r").await.unwrap();
     }

@@ -74,6 +74,7 @@ impl Shop {
             segments: &Segments::on(self.redis.clone()),
             zone: &TimeZone::UTC,
             inventory: None,
+            site: None,
         };
         approver.approve(round, &by, now_ms()).await.unwrap();
         store.close().await;

@@ -12,8 +12,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::place::Pair;
-use crate::common::console::Console;
-use crate::common::{eventually, now_ms, program};
+use crate::common::console::{Answer, Console};
+use crate::common::{database, eventually, now_ms, program};
+use crate::console::rounds;
 
 const SALE: &str = "[[round]]\nid = \"9\"\nname = \"Noon\"\nstarts = \"+1h\"\nends = \"+1h\"\n\
                     [[round.product]]\nid = \"1\"\ntitle = \"Phone\"\namount = 1000\n\
@@ -86,6 +87,27 @@ async fn a_command_without_its_site_puts_nothing_on_sale_beside_roles_of_one_of_
         .await
         .unwrap();
     assert_eq!(limit, Some(500));
+
+    // More items are a share's, too; fewer are promised by nobody.
+    let adjust = |amount| ["stock", "adjust", "9", "1", amount, "--alone", "More came."];
+    let (went_well, said) = command(place, &adjust("600"), &[]);
+    assert!(!went_well && said.contains("site west reported"), "{said}");
+    let (went_well, said) = command(place, &adjust("400"), &[]);
+    assert!(went_well, "{said}");
+    let (went_well, said) = command(place, &adjust("600"), &OF_EAST);
+    assert!(went_well, "{said}");
+}
+
+/// Has this site's Redis know that it heard west so many days ago.
+async fn hear_west(console: &Console, days: u64) {
+    let at_ms = now_ms() - days * 86_400_000;
+    let heard = json!({ "at_ms": at_ms, "asked_ms": at_ms, "items": [] });
+    let mut set = redis::cmd("HSET");
+    set.arg(keys::SITE_REPORTS)
+        .arg("west")
+        .arg(heard.to_string());
+    let mut conn = console.link.conn().await.unwrap();
+    set.exec_async(&mut conn).await.unwrap();
 }
 
 #[tokio::test]
@@ -96,16 +118,7 @@ async fn a_console_without_its_site_imports_no_file_until_the_others_are_forgott
         let import = console.request(Method::POST, "/ops/api/rounds/import");
         import.of(&li).bytes(SALE.into()).send().await
     };
-    let heard = async |at_ms: u64| {
-        let heard = json!({ "at_ms": at_ms, "asked_ms": at_ms, "items": [] });
-        let mut set = redis::cmd("HSET");
-        set.arg(keys::SITE_REPORTS)
-            .arg("west")
-            .arg(heard.to_string());
-        let mut conn = console.link.conn().await.unwrap();
-        set.exec_async(&mut conn).await.unwrap();
-    };
-    heard(now_ms() - 6 * 86_400_000).await;
+    hear_west(&console, 6).await;
     let refused = import().await;
     let mistake = &refused.body["mistakes"][0];
     assert_eq!(
@@ -113,7 +126,66 @@ async fn a_console_without_its_site_imports_no_file_until_the_others_are_forgott
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("site_unset"))
     );
     assert!(mistake["message"].as_str().unwrap().contains("west"));
-    heard(now_ms() - 8 * 86_400_000).await;
+    hear_west(&console, 8).await;
     let imported = import().await;
     assert_eq!(imported.status, StatusCode::OK, "{}", imported.body);
+}
+
+fn is_site_unset(refused: &Answer) {
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("site_unset")),
+        "{}",
+        refused.body
+    );
+    let message = refused.body["message"].as_str().unwrap();
+    assert!(message.contains("site west reported"), "{message}");
+    assert_eq!(message.matches("othing was").count(), 1, "{message}");
+}
+
+#[tokio::test]
+async fn a_console_without_its_site_puts_nothing_more_on_sale_and_still_takes_off() {
+    let (console, li, wang, _) = rounds::three().await;
+    let submitted = async |product: &str| {
+        let round = rounds::make(&console, &li, &rounds::form(product)).await;
+        rounds::step(&console, &li, &round, "submit").await.body
+    };
+    let (sold, waiting) = (submitted("153").await, submitted("154").await);
+    let sold = rounds::step(&console, &wang, &sold, "approve").await;
+    assert_eq!(sold.status, StatusCode::OK, "{}", sold.body);
+    let more = json!({ "round": "1", "product": "153", "amount": 150, "reason": "More came." });
+    let more = console.post(&li, "/ops/api/proposals", &more).await.body;
+    let proposal = format!("/ops/api/proposals/{}", more["id"]);
+    let approve_more = async || {
+        let path = format!("{proposal}/approve");
+        console.post(&wang, &path, &json!({})).await
+    };
+
+    hear_west(&console, 6).await;
+    is_site_unset(&rounds::step(&console, &wang, &waiting, "approve").await);
+    let round = console.get(&li, "/ops/api/rounds/2").await.body;
+    assert_eq!(round["state"], "submitted");
+    is_site_unset(&approve_more().await);
+    let shown = console.get(&li, &proposal).await.body;
+    assert_eq!(shown["state"], "waiting", "{shown}");
+    // An approval that was interrupted is not completed.
+    let unpublished = "UPDATE rounds SET published_ms = NULL WHERE id = '1'";
+    database::execute(&console.database_url, unpublished).await;
+    is_site_unset(&rounds::step(&console, &wang, &sold.body, "publish").await);
+    // What is on sale can be stopped, and goes on afterwards as it was.
+    for step in ["pause", "resume"] {
+        let path = format!("/ops/api/rounds/1/{step}");
+        let done = console.post(&li, &path, &json!({})).await;
+        assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    }
+
+    hear_west(&console, 8).await;
+    let approved = rounds::step(&console, &wang, &waiting, "approve").await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.body);
+    let approved = approve_more().await;
+    assert_eq!(approved.status, StatusCode::OK, "{}", approved.body);
+    let fewer = json!({ "amount": 120 });
+    hear_west(&console, 6).await;
+    let lowered = console.post(&li, "/ops/api/stock/1/153", &fewer).await;
+    assert_eq!(lowered.status, StatusCode::OK, "{}", lowered.body);
 }

@@ -60,6 +60,7 @@ async fn of_many_orders_and_publications_at_once_redis_holds_what_the_database_s
                         segments: &segments,
                         zone: &TimeZone::UTC,
                         inventory: None,
+                        site: None,
                     };
                     approver.put_on_sale("1", now_ms()).await.unwrap();
                     return;
