@@ -168,7 +168,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
             let mistake = FieldMistake {
                 field: "amount".to_owned(),
                 code: "below_sold",
-                message: error.to_string(),
+                message: format!("{error}."),
                 values: [amount, sold, saled, locked]
                     .map(|n| n.to_string())
                     .to_vec(),
@@ -193,7 +193,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
             ConsoleError::Conflict {
                 code: "stock_moves",
                 current: None,
-                message: error.to_string(),
+                message: format!("Nothing was changed: {error}."),
             }
         }
         AdjustError::Link(_) => {

@@ -1,5 +1,7 @@
 //! A round's approval: submit, withdraw, approve, reject, publish.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::extract::State;
 use seckill_core::sale::reasons;
@@ -18,6 +20,7 @@ use crate::console::json_body::JsonBody;
 use crate::console::rounds::form;
 use crate::now_ms;
 use crate::sale::approve::{self, ApproveError, Approver};
+use crate::sale::inventory::HoldError;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::{ChangeError, Step};
 use crate::store::stop::Cancelling;
@@ -191,50 +194,41 @@ async fn outcome(
         Err(ApproveError::Store(error)) => Err(refused(ChangeError::Store(error), state)),
         Err(ApproveError::NoRedis(error)) => Err(error.into()),
         Err(ApproveError::Alone(error)) => Err(alone(error)),
-        Err(error @ ApproveError::Hold(_)) => Err(ConsoleError::Conflict {
-            code: "not_held",
-            message: format!("Nothing was approved: {error}."),
-            current: None,
-        }),
-        Err(error @ ApproveError::TooManySegments { .. }) => Err(ConsoleError::Conflict {
-            code: "too_many_segments",
-            message: format!("Nothing was approved: {error}."),
-            current: None,
-        }),
-        Err(error @ (ApproveError::NoSuchRound { .. } | ApproveError::Over { .. })) => {
-            let current = stored(store, id).await?;
-            Err(ConsoleError::Conflict {
-                code: "round_over",
-                message: format!("Nothing was approved: {error}."),
-                current: serde_json::to_value(RoundView::of(&current, now_ms()))
-                    .ok()
-                    .map(Box::new),
-            })
+        Err(ApproveError::Hold(HoldError::Store(error))) => Err(error.into()),
+        Err(error) => match refusal(&error) {
+            Some((code, message)) => {
+                tracing::warn!(round = id, %error, "an approval is refused");
+                let current = RoundView::of(&stored(store, id).await?, now_ms());
+                Err(ConsoleError::Conflict {
+                    code,
+                    message,
+                    current: serde_json::to_value(current).ok().map(Box::new),
+                })
+            }
+            None => {
+                tracing::error!(round = id, %error, "an approval is not complete");
+                view(store, id, Some(format!("{error}."))).await
+            }
+        },
+    }
+}
+
+/// The refusal of what was not begun: its code, and a sentence that says once that nothing
+/// was done. `None` for what was begun.
+fn refusal(error: &ApproveError) -> Option<(&'static str, String)> {
+    let conflict = |code, done: &str, why: &dyn Display| {
+        let message = format!("Nothing was {done}: {why}.");
+        Some((code, message))
+    };
+    match error {
+        ApproveError::Hold(why) => conflict("not_held", "approved", why),
+        ApproveError::NoRoom(why) => conflict("no_room", "approved", why),
+        ApproveError::TooManySegments { .. } => conflict("too_many_segments", "approved", error),
+        ApproveError::NoSuchRound { .. } | ApproveError::Over { .. } => {
+            conflict("round_over", "approved", error)
         }
-        Err(error @ ApproveError::Withdrawn(_)) => {
-            let current = stored(store, id).await?;
-            Err(ConsoleError::Conflict {
-                code: "round_withdrawn",
-                message: format!("Nothing was published: {error}."),
-                current: serde_json::to_value(RoundView::of(&current, now_ms()))
-                    .ok()
-                    .map(Box::new),
-            })
-        }
-        Err(ApproveError::NoRoom(error)) => {
-            let current = stored(store, id).await?;
-            Err(ConsoleError::Conflict {
-                code: "no_room",
-                message: format!("Nothing was approved: {error}."),
-                current: serde_json::to_value(RoundView::of(&current, now_ms()))
-                    .ok()
-                    .map(Box::new),
-            })
-        }
-        Err(error) => {
-            tracing::error!(round = id, %error, "an approval is not complete");
-            view(store, id, Some(format!("{error}."))).await
-        }
+        ApproveError::Withdrawn(_) => conflict("round_withdrawn", "published", error),
+        _ => None,
     }
 }
 
@@ -272,5 +266,37 @@ pub(in crate::console) fn approver<'a>(state: &'a ConsoleState, store: &'a Store
         zone: &state.config.time_zone,
         inventory: state.inventory.as_deref(),
         site: state.config.site.as_ref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sale::inventory::InventoryError;
+
+    #[test]
+    fn a_refusal_says_once_that_nothing_was_done() {
+        let refused = HoldError::Inventory {
+            sku: "red/XL".to_owned(),
+            source: InventoryError::Refused("insufficient".to_owned()),
+        };
+        let round = "noon".to_owned();
+        let errors = [
+            ApproveError::Hold(refused),
+            ApproveError::TooManySegments {
+                product: "153".to_owned(),
+                segments: 3,
+                masters: 2,
+            },
+            ApproveError::Over {
+                round: round.clone(),
+                ends_ms: 1,
+            },
+            ApproveError::Withdrawn(round),
+        ];
+        for error in errors {
+            let (_, message) = refusal(&error).unwrap();
+            assert_eq!(message.matches("othing was").count(), 1, "{message}");
+        }
     }
 }

@@ -58,14 +58,14 @@ pub(in crate::console) async fn import(
     let rounds = rounds.map_err(unreadable)?;
     refuse_alone(&state).await?;
     let rounds = repeat::by_day(rounds, &zone)
-        .map_err(|error| whole_file(error.code(), error.to_string()))?;
+        .map_err(|error| whole_file(error.code(), format!("{error}.")))?;
     let by = Actor::at_console(&me.name);
     let outcomes = import::import(store, &rounds, &by, now_ms).await;
     let outcomes = outcomes.map_err(|error| match error {
-        ImportError::Approved(error) => whole_file("round_fixed", error.to_string()),
-        ImportError::Overlap(error) => whole_file("overlap_in_file", error.to_string()),
+        ImportError::Approved(error) => whole_file("round_fixed", format!("{error}.")),
+        ImportError::Overlap(error) => whole_file("overlap_in_file", format!("{error}.")),
         ImportError::Store(crate::store::round_changes::ChangeError::Store(error)) => error.into(),
-        ImportError::Store(error) => whole_file("file", error.to_string()),
+        ImportError::Store(error) => whole_file("file", format!("{error}.")),
     })?;
     let imported = outcomes.into_iter().map(|outcome| Imported {
         round: outcome.round,
