@@ -118,6 +118,18 @@ if command -v logrotate >/dev/null; then fact "logrotate reads its file" "" "$(l
 
 cd /var/lib/seckill || exit 1
 as_seckill() { runuser -u seckill -- "$@"; }
+# The access log as every rotation leaves it, until nginx writes it further down.
+access_log=$(sed -n 's/^#access_logs = \["\(.*\)"\]$/\1/p' /etc/seckill/seckill.toml)
+fact "the access log that the settings name is rotated" "$access_log {" "$(grep '^/' /etc/logrotate.d/seckill)"
+fact "the access log that the settings name is written" "$access_log" "$(awk '$1 == "access_log" { print $2; exit }' /usr/share/seckill/conf/nginx.conf)"
+read -r mode owner group < <(awk '$1 == "create" { print $2, $3, $4 }' /etc/logrotate.d/seckill)
+install -m "$mode" -o "$owner" -g "$group" /dev/null "$access_log"
+may_read() { as_seckill test -r "$access_log" && echo yes || echo no; }
+fact "the access log: is it read by the user seckill at first" no "$(may_read)"
+# As the settings say.
+read -ra as_told < <(sed -n 's/^# \(usermod .*\)/\1/p' /etc/seckill/seckill.toml)
+must "${as_told[@]}"
+fact "the access log: is it read after ${as_told[*]}" yes "$(may_read)"
 redis-server --port 6379 --save "" --appendonly yes --dir /tmp --maxmemory-policy noeviction >/packages/redis.log 2>&1 &
 redis_answers() { redis-cli ping >/dev/null 2>&1; }
 poll_until 20 redis_answers
