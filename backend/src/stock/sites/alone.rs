@@ -13,7 +13,7 @@ use crate::time::rfc3339;
 /// may be down before a sale. Sites that were given up are forgotten by then.
 const REMEMBERED_MS: u64 = 604_800_000;
 
-/// Why nothing is imported or approved as for a site that sells alone.
+/// Why nothing is imported, approved or raised as for a site that sells alone.
 #[derive(Debug, thiserror::Error)]
 pub enum AloneError {
     /// This site sells with others.
