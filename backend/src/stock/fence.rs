@@ -4,14 +4,15 @@
 //! second of the append-only file lost) is consistent in itself, and would sell a second
 //! time what was sold since. So every new connection to a master is checked before
 //! anything is done by it: the last event of each of its segments is compared with the
-//! last one that the archive has, and with the last one that this process caused. A
-//! segment that is behind is halted, by a field of its stock that every script heeds.
+//! last one that the archive has, and with the last one that this process caused; and that
+//! one is looked for, since others may have sold from the older Redis before. A segment that
+//! is behind is halted, by a field of its stock that every script heeds.
 //!
 //! What this process sold and the segment has forgotten goes into the journal, so that
 //! it is made again once the segment is healed (`inspect/heal.rs`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -31,17 +32,20 @@ use crate::stock::forgotten;
 use crate::stock::journal::Journal;
 use crate::store::{LazyStore, StoreError};
 
+/// What is compared with the archive when the database responds again.
+mod later;
+/// Events of this process that a segment does not have, though it has newer ones.
+mod missing;
 /// What this process sold lately.
 mod sold;
 
+use later::Unread;
+use missing::Missing;
 use sold::Sold;
 
 /// Longest wait for the archive: a database that hangs must not keep a Redis that is
 /// well from selling. It is compared as soon as the database answers.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
-/// Pause between two tries to read the archive afterwards, and how long each may take.
-const LATER: Duration = Duration::from_millis(500);
-const LATER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a master that is away is tried again while nobody buys.
 const FOLLOW: Duration = Duration::from_millis(250);
 /// For how long after its round's end a segment is compared, in ms.
@@ -76,30 +80,8 @@ const NONE: EntryId = EntryId { ms: 0, seq: 0 };
 struct Check {
     /// Segments that are behind.
     behind: Vec<Behind>,
-    /// Segments that could not be compared with the archive, with the last event that
-    /// each had.
-    unread: Vec<(Segment, EntryId)>,
-    /// When they were read, by their master's clock, in ms: what is older than that and
-    /// behind their last event, they have forgotten.
-    at_ms: u64,
-}
-
-/// A segment that could not be compared with the archive.
-#[derive(Debug, Clone)]
-struct Unread {
-    link: RedisLink,
-    segment: Segment,
-    has: EntryId,
-    at_ms: u64,
-}
-
-/// Why a segment is not compared with the archive yet.
-#[derive(Debug, thiserror::Error)]
-enum LaterError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Redis(#[from] RedisLinkError),
+    /// Segments that could not be compared with the archive.
+    unread: Vec<Unread>,
 }
 
 /// A segment whose Redis has forgotten events.
@@ -206,10 +188,9 @@ impl Fence {
                 .arg(keys::outbox(&segment.item, segment.number));
         }
         let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
-        let mut check = Check {
-            at_ms: seconds * 1000 + micros / 1000,
-            ..Check::default()
-        };
+        let at_ms = seconds * 1000 + micros / 1000;
+        let mut check = Check::default();
+        let mut ahead = Vec::new();
         for ((segment, sold), reply) in here.into_iter().zip(sold).zip(replies) {
             let has = last_event(reply)?;
             let in_archive = archived.as_mut().and_then(|it| it.remove(&segment));
@@ -219,8 +200,28 @@ impl Fence {
                     has,
                     known,
                 }),
-                None if archived.is_none() => check.unread.push((segment, has)),
-                None => {}
+                None => ahead.push((segment, has)),
+            }
+        }
+        let missing = self.missing(&mut conn, &ahead).await?;
+        for ((segment, has), missing) in ahead.into_iter().zip(missing) {
+            if missing.is_none() && archived.is_some() {
+                continue;
+            }
+            let unread = Unread {
+                link: link.clone(),
+                segment,
+                has,
+                missing,
+                at_ms,
+            };
+            let compared = match archived {
+                Some(_) => self.compare_soon(&unread).await,
+                None => None,
+            };
+            match compared {
+                Some(behind) => check.behind.extend(behind),
+                None => check.unread.push(unread),
             }
         }
         Ok(check)
@@ -281,78 +282,6 @@ impl Fence {
                 );
                 None
             }
-        }
-    }
-
-    /// Compares with the archive, as soon as it can be read, what could not be compared
-    /// when its connection was checked. What was sold since has newer events; so an event of
-    /// the archive between the last one that a segment had then and that moment is one that
-    /// it has forgotten.
-    async fn compare_later(&self) {
-        loop {
-            tokio::time::sleep(LATER).await;
-            let waiting = self.unread().clone();
-            for unread in waiting {
-                match timeout(LATER_PATIENCE, self.compare(&unread)).await {
-                    Ok(Ok(())) => self
-                        .unread()
-                        .retain(|it| it.segment != unread.segment || it.has != unread.has),
-                    // It stays, and is compared at the next turn.
-                    Ok(Err(error)) => tracing::debug!(%error, "not compared yet"),
-                    Err(_) => break,
-                }
-            }
-            // The next one starts another task.
-            if self.unread().is_empty() {
-                return;
-            }
-        }
-    }
-
-    async fn compare(&self, unread: &Unread) -> Result<(), LaterError> {
-        let store = self.store.get().await?;
-        let Segment { item, number } = &unread.segment;
-        let known = store.last_archived_before(item, *number, unread.at_ms);
-        if let Some(known) = known.await?.filter(|known| *known > unread.has) {
-            let behind = Behind {
-                segment: unread.segment.clone(),
-                has: unread.has,
-                known,
-            };
-            let _alone = self.products.lock().await;
-            self.halt(&unread.link, &behind).await?;
-        }
-        Ok(())
-    }
-
-    fn unread(&self) -> MutexGuard<'_, Vec<Unread>> {
-        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps what could not be compared with the archive; the first one starts the task.
-    fn keep(&self, link: &RedisLink, unread: Vec<(Segment, EntryId)>, at_ms: u64) {
-        if unread.is_empty() {
-            return;
-        }
-        let mut waiting = self.unread();
-        let is_idle = waiting.is_empty();
-        for (segment, has) in unread {
-            // Nothing was sold from it since an earlier look.
-            if waiting
-                .iter()
-                .any(|it| it.segment == segment && it.has == has)
-            {
-                continue;
-            }
-            waiting.push(Unread {
-                link: link.clone(),
-                segment,
-                has,
-                at_ms,
-            });
-        }
-        if let Some(own) = self.own.upgrade().filter(|_| is_idle) {
-            tokio::spawn(async move { own.compare_later().await });
         }
     }
 
@@ -430,7 +359,7 @@ impl Fence {
             self.halt(link, behind).await?;
         }
         link.clear(life);
-        self.keep(link, check.unread, check.at_ms);
+        self.keep(check.unread);
         Ok(())
     }
 }

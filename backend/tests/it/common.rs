@@ -122,6 +122,18 @@ impl TestRedis {
         std::fs::rename(folder.join("dump.rdb"), folder.join("kept.rdb")).unwrap();
     }
 
+    /// Changes the snapshot, by what is done on a Redis that holds it.
+    pub async fn change_snapshot(&self, change: impl AsyncFnOnce(RedisLink)) {
+        let kept = self.folder.path().join("kept.rdb");
+        let folder = TempDir::new().unwrap();
+        std::fs::rename(&kept, folder.path().join("dump.rdb")).unwrap();
+        let child = spawn_with(&folder, "no");
+        let other = Self { folder, child };
+        change(other.link().await).await;
+        other.snapshot().await;
+        std::fs::copy(other.folder.path().join("kept.rdb"), kept).unwrap();
+    }
+
     /// Kills it, and starts it again with what the snapshot holds.
     pub async fn go_back(&mut self) {
         self.kill();

@@ -111,6 +111,14 @@ impl Sold {
         self.segments().get(segment)?.last
     }
 
+    /// The event of the last purchase that is kept of a segment.
+    pub(super) fn newest(&self, segment: &Segment, now_ms: u64) -> Option<EntryId> {
+        let segments = self.segments();
+        let (_, at_ms, _) = segments.get(segment)?.purchases.back()?;
+        let is_kept = at_ms.saturating_add(KEEP_MS) >= now_ms;
+        is_kept.then(|| segments.get(segment)?.last).flatten()
+    }
+
     /// What was sold behind this event, in order, each with its own event.
     pub(super) fn after(&self, segment: &Segment, event: EntryId) -> Vec<(EntryId, Request)> {
         let mut after: Vec<_> = match self.segments().get(segment) {
