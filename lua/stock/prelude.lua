@@ -24,11 +24,17 @@ end
 -- Whether a request is made that goes before those who come now; replay.lua says so.
 local replayed = false
 
+-- Whether the clock of this Redis has not reached this epoch ms.
+local function is_before(ms)
+  local time = redis.call('TIME')
+  return time[1] * 1000 + time[2] / 1000 < ms
+end
+
 -- An error reply or nil, then sale, locked and saled of a segment. Saled stays text,
 -- since most scripts only copy it. The fifth is the epoch ms until which only what was
 -- journalled may be bought (resume.lua), nil if there is none. With the key of what the
--- segment has "forgotten", it counts as halted also while that waits to be made again: for
--- scripts that take items away.
+-- segment has "forgotten", it counts as halted until then also while that waits to be made
+-- again: for scripts that take items away.
 local function read_stock(key, forgotten)
   local amounts = redis.pcall('HMGET', key,
     'sale_stock_amount', 'locked_stock_amount', 'saled_stock_amount', 'halted')
@@ -38,7 +44,8 @@ local function read_stock(key, forgotten)
   end
   local first_ms
   if amounts[4] then first_ms = tonumber(string.match(amounts[4], '^replays|(%d+)$')) end
-  if amounts[4] and (not first_ms or forgotten and redis.call('EXISTS', forgotten) == 1) then
+  local waits = first_ms and forgotten and is_before(first_ms) and redis.call('EXISTS', forgotten) == 1
+  if amounts[4] and not first_ms or waits then
     return redis.error_reply("HALTED key '" .. key .. "' is older than what was sold from it; it is healed from the database, or by 'seckill stock rebuild'")
   end
   local sale, locked = tonumber(amounts[1]), tonumber(amounts[2])

@@ -112,11 +112,8 @@ end
 
 local wrong, sale, locked, saled, first_ms = read_stock(KEYS[1])
 if wrong then return wrong end
-if first_ms and not replayed then
-  local time = redis.call('TIME')
-  if time[1] * 1000 + time[2] / 1000 < first_ms then
-    return redis.error_reply("HALTED key '" .. KEYS[1] .. "' first serves those who were told that they have an item; try again in a moment")
-  end
+if first_ms and not replayed and is_before(first_ms) then
+  return redis.error_reply("HALTED key '" .. KEYS[1] .. "' first serves those who were told that they have an item; try again in a moment")
 end
 
 if told then return told end

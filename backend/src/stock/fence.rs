@@ -4,9 +4,10 @@
 //! second of the append-only file lost) is consistent in itself, and would sell a second
 //! time what was sold since. So every new connection to a master is checked before
 //! anything is done by it: the last event of each of its segments is compared with the
-//! last one that the archive has, and with the last one that this process caused; and that
-//! one is looked for, since others may have sold from the older Redis before. A segment that
-//! is behind is halted, by a field of its stock that every script heeds.
+//! last one that the archive has, and with the last one that this process caused; and its
+//! records of buyers with what this process sold, since others may have sold from the older
+//! Redis before. A segment that is behind is halted, by a field of its stock that every
+//! script heeds.
 //!
 //! What this process sold and the segment has forgotten goes into the journal, so that
 //! it is made again once the segment is healed (`inspect/heal.rs`).
@@ -15,7 +16,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::streams::StreamInfoStreamReply;
 use redis::{FromRedisValue as _, RedisResult, Value};
 use seckill_core::journal::request::Request;
@@ -28,19 +28,17 @@ use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{Admission, Guard, RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue::{self, Products};
-use crate::stock::forgotten;
 use crate::stock::journal::Journal;
 use crate::store::{LazyStore, StoreError};
 
 /// What is compared with the archive when the database responds again.
 mod later;
-/// Events of this process that a segment does not have, though it has newer ones.
-mod missing;
+/// What a segment has forgotten of this process's sales.
+mod lost;
 /// What this process sold lately.
 mod sold;
 
 use later::Unread;
-use missing::Missing;
 use sold::Sold;
 
 /// Longest wait for the archive: a database that hangs must not keep a Redis that is
@@ -190,38 +188,29 @@ impl Fence {
         let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
         let at_ms = seconds * 1000 + micros / 1000;
         let mut check = Check::default();
-        let mut ahead = Vec::new();
         for ((segment, sold), reply) in here.into_iter().zip(sold).zip(replies) {
             let has = last_event(reply)?;
             let in_archive = archived.as_mut().and_then(|it| it.remove(&segment));
-            match in_archive.max(sold).filter(|known| *known > has) {
+            let newer = in_archive.max(sold).filter(|known| *known > has);
+            let known = match newer {
+                Some(known) => Some(known),
+                None => self.newest_lost(&mut conn, &segment).await?,
+            };
+            // It has forgotten for the second time, before that was made again.
+            let known = known.or(self.is_journalled(&segment).then_some(has));
+            match known {
                 Some(known) => check.behind.push(Behind {
                     segment,
                     has,
                     known,
                 }),
-                None => ahead.push((segment, has)),
-            }
-        }
-        let missing = self.missing(&mut conn, &ahead).await?;
-        for ((segment, has), missing) in ahead.into_iter().zip(missing) {
-            if missing.is_none() && archived.is_some() {
-                continue;
-            }
-            let unread = Unread {
-                link: link.clone(),
-                segment,
-                has,
-                missing,
-                at_ms,
-            };
-            let compared = match archived {
-                Some(_) => self.compare_soon(&unread).await,
-                None => None,
-            };
-            match compared {
-                Some(behind) => check.behind.extend(behind),
-                None => check.unread.push(unread),
+                None if archived.is_none() => check.unread.push(Unread {
+                    link: link.clone(),
+                    segment,
+                    has,
+                    at_ms,
+                }),
+                None => {}
             }
         }
         Ok(check)
@@ -285,66 +274,30 @@ impl Fence {
         }
     }
 
-    /// Halts a segment, and keeps what it has forgotten of this process's sales.
-    async fn halt(&self, link: &RedisLink, behind: &Behind) -> Result<(), RedisLinkError> {
-        let Behind {
+    /// Halts segments, and then keeps what they have forgotten of this process's sales.
+    /// Whatever fails, the others are halted, since others may sell meanwhile; the first
+    /// failure is returned.
+    async fn halt(&self, link: &RedisLink, behind: &[Behind]) -> Result<(), RedisLinkError> {
+        let mut conn = link.conn_unguarded().await?;
+        let mut failed = Ok(());
+        for Behind {
             segment,
             has,
             known,
-        } = behind;
-        let mut conn = link.conn_unguarded().await?;
-        let reason = format!("behind|{has}|{known}");
-        scripts::stock::halt(&segment.item, segment.number, &reason)
-            .run(&mut conn)
-            .await?;
-        tracing::error!(
-            %segment, master = link.address(), %has, %known,
-            "this Redis is older than what was sold from it: the segment is halted until it is healed"
-        );
-        self.note_halted(segment);
-        self.keep_forgotten(&mut conn, segment, *has).await
-    }
-
-    /// Journals what this process sold of a segment behind the last event that its Redis
-    /// `has`. Only what is on the disk leaves the memory.
-    ///
-    /// It is noted in that Redis first: the segment may be healed, and other processes replay,
-    /// before all of it is on the disk.
-    async fn keep_forgotten(
-        &self,
-        conn: &mut MultiplexedConnection,
-        segment: &Segment,
-        has: EntryId,
-    ) -> Result<(), RedisLinkError> {
-        let forgotten = self.sold.after(segment, has);
-        let events = forgotten.iter().map(|(event, _)| *event);
-        let Some(journal) = self.forgotten.as_ref().filter(|_| !forgotten.is_empty()) else {
-            self.sold.forget(segment, &events.collect());
-            return Ok(());
-        };
-        forgotten::note(conn, segment, forgotten.iter().map(|(_, it)| it)).await?;
-        let requests = forgotten.iter().map(|(_, request)| request.clone());
-        let outcomes = journal.append_all(requests.collect()).await;
-        let mut kept = HashSet::with_capacity(forgotten.len());
-        let mut lost = Vec::new();
-        for ((event, purchase), outcome) in forgotten.iter().zip(outcomes) {
-            match outcome {
-                Ok(()) => _ = kept.insert(*event),
-                Err(error) => {
-                    let Request { user, request, .. } = purchase;
-                    lost.push(purchase);
-                    tracing::error!(%segment, user, request, %error, "a purchase that its Redis has forgotten is not made again");
-                }
-            }
+        } in behind
+        {
+            let reason = format!("behind|{has}|{known}");
+            let halt = scripts::stock::halt(&segment.item, segment.number, &reason);
+            failed = failed.and(halt.run(&mut conn).await.map(|_| ()));
+            tracing::error!(
+                %segment, master = link.address(), %has, %known,
+                "this Redis is older than what was sold from it: the segment is halted until it is healed"
+            );
+            self.note_halted(segment);
         }
-        self.sold.forget(segment, &kept);
-        if !lost.is_empty() {
-            // Not struck out, they hold others up for some seconds.
-            let _ = forgotten::strike(conn, segment, lost).await;
-        }
-        let count = kept.len();
-        tracing::warn!(%segment, count, "what this process sold since is made again once the segment is healed");
-        Ok(())
+        failed?;
+        let segments: Vec<&Segment> = behind.iter().map(|it| &it.segment).collect();
+        self.keep_lost(&mut conn, &segments).await
     }
 
     /// Checks a connection; `products` is what was on sale when it was last read.
@@ -355,8 +308,8 @@ impl Fence {
         products: &mut Products,
     ) -> Result<(), RedisLinkError> {
         let check = self.check(link, products).await?;
-        for behind in &check.behind {
-            self.halt(link, behind).await?;
+        if !check.behind.is_empty() {
+            self.halt(link, &check.behind).await?;
         }
         link.clear(life);
         self.keep(check.unread);

@@ -22,9 +22,13 @@ pub(super) async fn note(
     segment: &Segment,
     purchases: impl IntoIterator<Item = &Request>,
 ) -> RedisResult<()> {
+    let names = names(purchases);
+    if names.is_empty() {
+        return Ok(());
+    }
     let key = keys::forgotten(&segment.item, segment.number);
     let mut pipe = redis::pipe();
-    pipe.sadd(&key, names(purchases)).expire(&key, KEEP_S);
+    pipe.sadd(&key, names).expire(&key, KEEP_S);
     pipe.exec_async(conn).await
 }
 

@@ -144,6 +144,13 @@ impl TestRedis {
         self.link().await;
     }
 
+    /// The same with what it held when it went back before.
+    pub async fn go_back_again(&mut self) {
+        self.kill();
+        self.child = spawn_with(&self.folder, "no");
+        self.link().await;
+    }
+
     /// Starts it again on the same files.
     pub async fn start_again(&mut self) {
         self.child = spawn(&self.folder);

@@ -24,6 +24,8 @@ use crate::stock_rebuild;
 
 /// A Redis that comes back empty.
 mod empty;
+/// What a segment has forgotten, though its last event does not say so.
+mod lost;
 /// What a process remembers of what it sold.
 mod memory;
 /// Several purchase roles.

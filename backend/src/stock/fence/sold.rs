@@ -111,22 +111,15 @@ impl Sold {
         self.segments().get(segment)?.last
     }
 
-    /// The event of the last purchase that is kept of a segment.
-    pub(super) fn newest(&self, segment: &Segment, now_ms: u64) -> Option<EntryId> {
+    /// What is kept of a segment, in order, each with its own event.
+    pub(super) fn of(&self, segment: &Segment) -> Vec<(EntryId, Request)> {
         let segments = self.segments();
-        let (_, at_ms, _) = segments.get(segment)?.purchases.back()?;
-        let is_kept = at_ms.saturating_add(KEEP_MS) >= now_ms;
-        is_kept.then(|| segments.get(segment)?.last).flatten()
-    }
-
-    /// What was sold behind this event, in order, each with its own event.
-    pub(super) fn after(&self, segment: &Segment, event: EntryId) -> Vec<(EntryId, Request)> {
-        let mut after: Vec<_> = match self.segments().get(segment) {
-            Some(recent) => recent.after(event).collect(),
-            None => return Vec::new(),
-        };
-        after.sort_by_key(|(id, _)| *id);
-        after
+        let purchases = segments.get(segment).into_iter();
+        let kept = purchases.flat_map(|recent| &recent.purchases);
+        let mut kept: Vec<_> = kept.map(|(id, _, it)| (*id, it.clone())).collect();
+        drop(segments);
+        kept.sort_by_key(|(id, _)| *id);
+        kept
     }
 
     /// Forgets the purchases of these events, and the last event with them: whoever makes
@@ -136,13 +129,6 @@ impl Sold {
             recent.purchases.retain(|(id, _, _)| !events.contains(id));
             recent.last = recent.purchases.iter().map(|(id, _, _)| *id).max();
         }
-    }
-}
-
-impl Recent {
-    fn after(&self, event: EntryId) -> impl Iterator<Item = (EntryId, Request)> {
-        let after = self.purchases.iter().filter(move |(id, _, _)| *id > event);
-        after.map(|(id, _, request)| (*id, request.clone()))
     }
 }
 
@@ -215,11 +201,11 @@ mod tests {
             sell(&sold, 1, at_ms);
         }
         let id = |ms: u64| EntryId { ms, seq: 0 };
-        let after = |event| sold.after(&segment, event).into_iter().map(|(it, _)| it);
-        let forgotten: Vec<_> = after(id(1_001)).collect();
-        assert_eq!(forgotten, [id(1_002), id(1_003), id(1_004)]);
+        let kept = || sold.of(&segment).into_iter().map(|(it, _)| it);
+        let in_order = [1_001, 1_002, 1_003, 1_004].map(id);
+        assert_eq!(kept().collect::<Vec<_>>(), in_order);
         sold.forget(&segment, &[id(1_002), id(1_004)].into());
-        assert_eq!(after(id(1_001)).collect::<Vec<_>>(), [id(1_003)]);
+        assert_eq!(kept().collect::<Vec<_>>(), [id(1_001), id(1_003)]);
         assert_eq!(sold.last(&segment), Some(id(1_003)));
         sold.forget(&segment, &[id(1_001), id(1_003)].into());
         assert_eq!(sold.last(&segment), None);

@@ -2,15 +2,15 @@
 
 use redis::AsyncCommands as _;
 use seckill::redis::RedisLink;
-use seckill::redis::scripts::stock::{Sold, TransferStep, adjust, transfer};
+use seckill::redis::scripts::stock::{TransferStep, adjust, transfer};
 use seckill::redis::segments::Segments;
 use seckill::shop::{Options, ShopState};
 use seckill::stock::journal::Journals;
 use seckill_core::keys;
 use tempfile::TempDir;
 
-use super::{LIMITS, buys, forgetting, halted, heals, open, until_archived};
-use crate::common::{eventually, item, ring, scripts, stock};
+use super::{LIMITS, forgetting, halted, heals};
+use crate::common::{eventually, item, ring};
 use crate::journal::disk::request;
 
 /// How many commands a Redis has refused because a segment is halted.
@@ -80,46 +80,5 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_wait
         halted(&shop).await.is_none().then_some(())
     })
     .await;
-    shop.shut().await;
-}
-
-/// Another process reaches the older Redis first, and knows nothing of what it lacks.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_redis_forgot_is_made_again_though_another_role_has_sold_since() {
-    let mut shop = open(10).await;
-    shop.archive();
-    buys(&shop, 0..2).await;
-    until_archived(&shop, 3).await;
-    shop.redis.snapshot().await;
-    shop.stop_roles().await;
-    buys(&shop, 2..6).await;
-    let theirs = async |link: RedisLink| {
-        let mut conn = link.conn().await.unwrap();
-        let sold = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
-        assert_eq!(sold.unwrap(), Sold::Accepted);
-    };
-    shop.redis.change_snapshot(theirs).await;
-    shop.redis.go_back().await;
-    eventually("it is halted, and its sales are kept", || async {
-        let kept = shop.journals().forgotten.waiting();
-        halted(&shop).await.filter(|_| kept == 4)
-    })
-    .await;
-    shop.archive();
-    shop.replays();
-    heals(&mut shop);
-    eventually("all are made again", || async {
-        (shop.journals().waiting() == 0).then_some(())
-    })
-    .await;
-    for n in 0..6 {
-        let user = format!("u{n}");
-        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
-    }
-    eventually("it sells again", || async {
-        halted(&shop).await.is_none().then_some(())
-    })
-    .await;
-    assert_eq!(stock(&shop.link).await, (3, 7, 0));
     shop.shut().await;
 }

@@ -1,0 +1,116 @@
+//! What a segment has forgotten of a process's sales, though its last event does not say so.
+
+use redis::AsyncCommands as _;
+use seckill::redis::RedisLink;
+use seckill::redis::scripts::stock::Sold;
+use seckill_core::keys;
+
+use super::{buys, forgetting, halted, heals, open, until_archived};
+use crate::common::shop::Shop;
+use crate::common::{eventually, item, scripts, stock};
+
+/// Another process reaches an older Redis first, and knows nothing of what it lacks.
+async fn another_sells(link: &RedisLink) {
+    let mut conn = link.conn().await.unwrap();
+    let sold = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
+    assert_eq!(sold.unwrap(), Sold::Accepted);
+}
+
+/// Until a segment is halted that has forgotten so many of this process's sales.
+async fn until_halted(shop: &Shop, sales: usize) {
+    eventually("it is halted, and its sales are kept", || async {
+        let kept = shop.journals().forgotten.waiting();
+        halted(shop).await.filter(|_| kept == sales)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_redis_forgot_is_made_again_though_another_role_has_sold_since() {
+    let mut shop = open(10).await;
+    shop.archive();
+    buys(&shop, 0..2).await;
+    until_archived(&shop, 3).await;
+    shop.redis.snapshot().await;
+    shop.stop_roles().await;
+    buys(&shop, 2..6).await;
+    shop.redis
+        .change_snapshot(async |link| another_sells(&link).await)
+        .await;
+    shop.redis.go_back().await;
+    until_halted(&shop, 4).await;
+    shop.archive();
+    shop.replays();
+    heals(&mut shop);
+    eventually("all are made again", || async {
+        (shop.journals().waiting() == 0).then_some(())
+    })
+    .await;
+    for n in 0..6 {
+        let user = format!("u{n}");
+        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
+    }
+    eventually("it sells again", || async {
+        halted(&shop).await.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(stock(&shop.link).await, (3, 7, 0));
+    shop.shut().await;
+}
+
+/// The archive's last event is no newer than that of the other role.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_forgot_what_is_archived_is_halted_though_another_role_has_sold_since() {
+    let mut shop = open(10).await;
+    shop.archive();
+    shop.redis.snapshot().await;
+    buys(&shop, 0..4).await;
+    until_archived(&shop, 5).await;
+    shop.stop_roles().await;
+    shop.redis
+        .change_snapshot(async |link| another_sells(&link).await)
+        .await;
+    shop.redis.go_back().await;
+    until_halted(&shop, 4).await;
+    shop.shut().await;
+}
+
+/// A rebuild gives purchases that it finds in the orders new events.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_back_under_another_event_is_not_forgotten() {
+    let mut shop = open(10).await;
+    shop.redis.snapshot().await;
+    buys(&shop, 0..2).await;
+    let buyers = keys::buyers(&item(), 1);
+    let mut conn = shop.redis.link().await.conn().await.unwrap();
+    let records: Vec<(String, String)> = conn.hgetall(&buyers).await.unwrap();
+    assert_eq!(records.len(), 2);
+    let rebuilt = async |link: RedisLink| {
+        another_sells(&link).await;
+        let mut conn = link.conn().await.unwrap();
+        let _: () = conn.hset_multiple(&buyers, &records).await.unwrap();
+    };
+    shop.redis.change_snapshot(rebuilt).await;
+    shop.redis.go_back().await;
+    eventually("it sells", || async {
+        shop.buys("late", "r").await.then_some(())
+    })
+    .await;
+    assert_eq!(halted(&shop).await, None);
+    assert_eq!(shop.journals().forgotten.waiting(), 0);
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_forgets_once_more_before_it_is_healed_is_halted_again() {
+    let mut shop = forgetting(6).await;
+    shop.redis.go_back_again().await;
+    eventually("it is halted again", || async { halted(&shop).await }).await;
+    eventually("what waits to be made again is noted again", || async {
+        let mut conn = shop.redis.link().await.conn().await.unwrap();
+        let noted: usize = conn.scard(keys::forgotten(&item(), 1)).await.unwrap();
+        (noted == 4).then_some(())
+    })
+    .await;
+    shop.shut().await;
+}
