@@ -6,6 +6,8 @@
 //! This module uses the store, Redis and the configuration; it knows neither HTTP
 //! nor who calls it.
 
+/// Keeps a process that was not told of the other sites from selling all of an amount here.
+pub mod alone;
 /// Approval of a round: the double write to database and Redis.
 pub mod approve;
 /// Reads the catalogue in Redis, and keeps a copy of it in memory.

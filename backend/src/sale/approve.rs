@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use seckill_core::sale::catalogue::split_evenly;
 
+use super::alone::{self, AloneError};
 use super::limits::MAX_SEGMENTS;
 use super::publish::{self, PublishError};
 use super::room::{self, NoRoom};
@@ -14,7 +15,6 @@ use crate::config::SiteSettings;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::inventory::{HoldError, HttpInventory, holds};
-use crate::stock::sites::alone::{self, AloneError};
 use crate::store::round::{Product, Round, RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
 use crate::store::stop::StopKind;

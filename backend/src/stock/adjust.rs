@@ -16,11 +16,11 @@ use seckill_core::sale::halt::Halt;
 
 use super::levels::{self, Level, Unsteady};
 use super::reopening;
-use super::sites::alone::{self, AloneError};
 use crate::config::SiteSettings;
 use crate::redis::scripts::sale::{Replacement, replace};
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
+use crate::sale::alone::{self, AloneError};
 use crate::sale::catalogue;
 use crate::sale::message;
 use crate::store::{Actor, Done, Store, StoreError};

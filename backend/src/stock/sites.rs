@@ -24,8 +24,6 @@ use peer::Peer;
 
 /// What a site can say of a product: its stock, its ledger, its transfers.
 pub mod account;
-/// Keeps what was not told of the other sites from selling all of an amount here.
-pub mod alone;
 /// What other sites ask of this one.
 pub mod api;
 /// What this site has of each product that sells.

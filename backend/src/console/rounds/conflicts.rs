@@ -5,7 +5,7 @@ use super::view::RoundView;
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
-use crate::stock::sites::alone::AloneError;
+use crate::sale::alone::AloneError;
 use crate::store::difference::Difference;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;

@@ -24,7 +24,7 @@ use crate::console::error::ConsoleError;
 use crate::console::extract::{Path, Query};
 use crate::console::json_body::JsonBody;
 use crate::now_ms;
-use crate::stock::sites;
+use crate::sale;
 use crate::store::accounts::Role;
 use crate::store::difference::Difference;
 use crate::store::proposals::{NewProposal, Proposal, ProposalState};
@@ -270,7 +270,7 @@ pub(in crate::console) async fn approve(
     need_redis(&state).await?;
     // Before it is decided: it waits until this process knows its site.
     if proposal.changes.iter().any(Difference::raises_an_amount) {
-        let refused = sites::alone::refuse(state.config.site.as_ref(), &state.redis).await;
+        let refused = sale::alone::refuse(state.config.site.as_ref(), &state.redis).await;
         refused.map_err(alone)?;
     }
     let by = Actor::at_console(&me.name);

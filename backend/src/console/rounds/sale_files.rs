@@ -13,10 +13,10 @@ use crate::console::auth::Operator;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::console::extract::Query;
 use crate::now_ms;
+use crate::sale::alone::{self, AloneError};
 use crate::sale::file::{self, BadBytes, Form};
 use crate::sale::import::{self, ImportError};
 use crate::sale::{export, repeat};
-use crate::stock::sites::alone::{self, AloneError};
 use crate::store::Actor;
 
 /// The result for one round of the file.

@@ -3,7 +3,12 @@
 //! The relay role writes into Redis what it hears of the others. A process without `site`
 //! that finds it there has not got the settings of the roles.
 
-use super::messages;
+use std::collections::HashMap;
+
+use redis::AsyncCommands as _;
+use seckill_core::keys;
+use serde::Deserialize;
+
 use crate::config::SiteSettings;
 use crate::now_ms;
 use crate::redis::{RedisLink, RedisLinkError};
@@ -34,6 +39,13 @@ pub enum AloneError {
     Link(#[from] RedisLinkError),
 }
 
+/// Of what was last heard of a site, as the relay role writes it.
+#[derive(Deserialize)]
+struct Heard {
+    /// When, epoch milliseconds.
+    at_ms: u64,
+}
+
 /// Refuses a process that has no settings `site…` where another site reports.
 ///
 /// # Errors
@@ -42,9 +54,13 @@ pub async fn refuse(site: Option<&SiteSettings>, redis: &RedisLink) -> Result<()
     if site.is_some() {
         return Ok(());
     }
-    let heard = messages::heard(&mut redis.conn().await?).await?;
+    let read = redis.conn().await?.hgetall(keys::SITE_REPORTS).await;
+    let heard: HashMap<String, String> = read.map_err(RedisLinkError::from)?;
     let lately = now_ms().saturating_sub(REMEMBERED_MS);
-    let heard = heard.into_iter().map(|(peer, heard)| (heard.at_ms, peer));
+    let heard = heard.into_iter().filter_map(|(peer, text)| {
+        let Heard { at_ms } = serde_json::from_str(&text).ok()?;
+        Some((at_ms, peer))
+    });
     match heard.max().filter(|(heard_ms, _)| *heard_ms > lately) {
         Some((heard_ms, peer)) => Err(AloneError::OneOfSeveral { peer, heard_ms }),
         None => Ok(()),
