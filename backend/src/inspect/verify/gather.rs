@@ -173,7 +173,7 @@ async fn read_segment(
     let outbox = keys::outbox(item, *number);
     let before = last_id(&mut conn, &outbox).await?;
     type Read = (
-        (Option<i64>, Option<i64>, Option<i64>),
+        (Option<i64>, Option<i64>, Option<i64>, Option<String>),
         HashMap<String, String>,
         HashMap<String, String>,
         HashMap<String, String>,
@@ -184,6 +184,7 @@ async fn read_segment(
         "sale_stock_amount",
         "locked_stock_amount",
         "saled_stock_amount",
+        keys::STOCK_HALTED,
     ];
     let mut read = redis::pipe();
     read.hmget(keys::stock(item, *number), &fields)
@@ -212,12 +213,16 @@ async fn read_segment(
         .filter(|event| event.kind() == "purchase" && !is_relayed(&event.id))
         .map(|event| event.purchase())
         .collect();
-    events.retain(|id, _| newest.is_some_and(|newest| *id <= newest) || id.ms <= at_ms);
+    // Nothing happens where nothing is sold, and a new master's clock may be behind.
+    let (sale, locked, saled, halted) = stock;
+    let is_still =
+        sale.is_none() || halted.is_some_and(|why| !why.starts_with(keys::HALTED_REPLAYS));
+    events.retain(|id, _| is_still || newest.is_some_and(|newest| *id <= newest) || id.ms <= at_ms);
     for event in stream.ids.iter().filter_map(event::of_ledger) {
         events.insert(event.id, event);
     }
     Ok(SegmentState {
-        stock: match stock {
+        stock: match (sale, locked, saled) {
             (Some(sale), Some(locked), Some(saled)) => Some(Amounts {
                 sale,
                 locked,
