@@ -15,13 +15,19 @@ use seckill_core::ids::Item;
 use seckill_core::keys;
 use tokio_util::sync::CancellationToken;
 
-use super::rebuild::{Options, RebuildError, Rebuilder};
+use super::rebuild::replays::{self, Replays};
+use super::rebuild::{Options, RebuildError, Rebuilder, Report};
 use crate::now_ms;
+use crate::redis::RedisLink;
 use crate::redis::segments::{Segment, Segments};
-use crate::redis::{RedisLink, scripts};
 use crate::sale::catalogue::{self, Products};
 use crate::store::Store;
 use crate::time::periodic::{self, Passes};
+
+/// Products that a person has to decide.
+mod undecided;
+
+use undecided::Undecided;
 
 /// Pause between two looks.
 const EVERY: Duration = Duration::from_millis(500);
@@ -53,8 +59,10 @@ pub struct Healer {
 /// What the passes before have found.
 #[derive(Debug, Default)]
 struct Before {
-    /// Rounds that a person has to decide.
-    hopeless: BTreeSet<String>,
+    /// Products that a person has to decide.
+    undecided: Undecided,
+    /// Segments that were put back, and replay journals first.
+    replays: Replays,
     /// The connection at which the main Redis was seen to have every round.
     complete: Option<u64>,
     /// The rounds that it has not, since then.
@@ -64,13 +72,33 @@ struct Before {
 /// What needs healing.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ill {
-    /// Rounds with a halted segment, with one that has lost its stock, or of whose approval
-    /// the catalogue knows nothing.
-    rounds: BTreeSet<String>,
+    /// Products with a halted segment, or with one that has lost its stock.
+    products: BTreeSet<Item>,
     /// Those of them that have a segment without stock.
-    bare: BTreeSet<String>,
+    bare: BTreeSet<Item>,
+    /// Rounds of whose approval the catalogue knows nothing.
+    missing: BTreeSet<String>,
     /// Whether the catalogue is gone, and rounds are published.
     catalogue: bool,
+}
+
+impl Ill {
+    fn has(&self, item: &Item) -> bool {
+        self.catalogue || self.products.contains(item) || self.missing.contains(item.round())
+    }
+
+    /// What of it is to be healed now.
+    fn due(mut self, undecided: &Undecided) -> Self {
+        self.products.retain(|item| !undecided.waits(item));
+        self.bare.retain(|item| !undecided.waits(item));
+        self.missing.retain(|round| !undecided.any_waits(round));
+        self
+    }
+
+    fn rounds(&self) -> BTreeSet<String> {
+        let products = self.products.iter().map(|it| it.round().to_owned());
+        products.chain(self.missing.iter().cloned()).collect()
+    }
 }
 
 impl Healer {
@@ -90,34 +118,41 @@ impl Healer {
         before: &mut Before,
         stop: &CancellationToken,
     ) -> Result<(), RebuildError> {
+        before.replays.forget_ended();
         let ill = self.look(before).await?;
-        let hopeless = &mut before.hopeless;
-        hopeless.retain(|round| ill.rounds.contains(round));
-        if !ill.catalogue && ill.rounds.is_subset(hopeless) {
+        before.undecided.retain(|item| ill.has(item));
+        let due = ill.due(&before.undecided);
+        if due == Ill::default() {
             return Ok(());
         }
-        let is_bare = !ill.catalogue && !ill.bare.is_subset(hopeless);
+        let is_bare = !due.catalogue && !due.bare.is_empty();
         periodic::sleep(stop, if is_bare { GRACE_BARE } else { GRACE }).await;
-        let chosen: Vec<Option<String>> = match ill.catalogue {
-            true => vec![None],
-            false => ill.rounds.difference(hopeless).cloned().map(Some).collect(),
+        let chosen = match due.catalogue {
+            true => {
+                // What cannot be put back together with it is looked for.
+                before.complete = None;
+                vec![Options::default()]
+            }
+            false => due
+                .rounds()
+                .into_iter()
+                .map(|round| Options {
+                    round: Some(round),
+                    products: Some(due.products.clone()),
+                    ..Options::default()
+                })
+                .collect(),
         };
         let mut failed = Ok(());
-        for round in chosen {
-            match self.heal(round.clone()).await {
-                Err(error @ (RebuildError::NotExact { .. } | RebuildError::Elsewhere { .. })) => {
-                    tracing::error!(%error, "a person has to decide");
-                    hopeless.extend(round.map_or_else(|| ill.rounds.clone(), |it| [it].into()));
-                }
-                // One of which a master is away keeps no other halted.
-                healed => failed = failed.and(healed),
-            }
+        for options in chosen {
+            // One of which a master is away keeps no other halted.
+            failed = failed.and(self.heal(options, before).await);
         }
         failed
     }
 
-    /// Which rounds have a halted segment or one without stock, or are missing, and whether
-    /// the catalogue is gone.
+    /// Which products have a halted segment or one without stock, which rounds are missing,
+    /// and whether the catalogue is gone.
     async fn look(&self, before: &mut Before) -> Result<Ill, RebuildError> {
         let mut conn = self.redis.conn().await?;
         let life = self.redis.life();
@@ -127,12 +162,15 @@ impl Healer {
             ill.catalogue = rounds.iter().any(|stored| stored.published_ms.is_some());
         }
         let products = catalogue::read(&mut conn).await?;
-        for round in self.look_at_segments(&products, &mut ill).await? {
-            if before.hopeless.contains(&round) || self.had_stock(&round).await? {
-                ill.bare.insert(round.clone());
-                ill.rounds.insert(round);
+        let bare = self.look_at_segments(&products, &mut ill).await?;
+        let rounds: BTreeSet<&str> = bare.iter().map(Item::round).collect();
+        for round in rounds {
+            let here = bare.iter().filter(|item| item.round() == round);
+            if here.clone().any(|it| before.undecided.has(it)) || self.had_stock(round).await? {
+                ill.bare.extend(here.cloned());
             }
         }
+        ill.products.extend(ill.bare.iter().cloned());
         if before.complete != Some(life) && !ill.catalogue {
             let missing = self.missing(&products).await?;
             for round in missing.difference(&before.missing) {
@@ -143,19 +181,19 @@ impl Healer {
                 );
             }
             before.complete = missing.is_empty().then_some(life);
-            ill.rounds.extend(missing.iter().cloned());
+            ill.missing.clone_from(&missing);
             before.missing = missing;
         }
         Ok(ill)
     }
 
-    /// Notes the rounds that have a halted segment, and returns those that have a segment
-    /// without stock. Ends the replaying of segments that nobody ended.
+    /// Notes the products that have a halted segment, and returns those that have one without
+    /// stock. Ends the replaying of segments that nobody ended.
     async fn look_at_segments(
         &self,
         products: &Products,
         ill: &mut Ill,
-    ) -> Result<BTreeSet<String>, RebuildError> {
+    ) -> Result<BTreeSet<Item>, RebuildError> {
         let all = products
             .iter()
             .flat_map(|(item, entry)| Segment::all(item, entry));
@@ -187,17 +225,15 @@ impl Healer {
                 };
                 let Some(reason) = reason else {
                     if for_sale.is_none() {
-                        bare.insert(segment.item.round().to_owned());
+                        bare.insert(segment.item.clone());
                     }
                     continue;
                 };
                 match reason.strip_prefix(keys::HALTED_REPLAYS) {
-                    None => _ = ill.rounds.insert(segment.item.round().to_owned()),
+                    None => _ = ill.products.insert(segment.item.clone()),
                     // Whoever was to end this has died.
                     Some(first_ms) if first_ms.parse().unwrap_or(0) + LATE_MS < now_ms() => {
-                        let Segment { item, number } = segment;
-                        let resume = scripts::stock::resume(item, *number, Duration::ZERO);
-                        resume.run(&mut conn).await?;
+                        replays::serve(&mut conn, segment).await?;
                     }
                     Some(_) => {}
                 }
@@ -223,7 +259,11 @@ impl Healer {
         Ok(is_published && !self.store.is_retired(round).await?)
     }
 
-    async fn heal(&self, round: Option<String>) -> Result<(), RebuildError> {
+    /// Heals what is chosen, as far as that is exact.
+    async fn heal(&self, chosen: Options, before: &mut Before) -> Result<(), RebuildError> {
+        let Before {
+            undecided, replays, ..
+        } = before;
         let rebuilder = Rebuilder {
             store: &self.store,
             redis: &self.redis,
@@ -232,16 +272,22 @@ impl Healer {
             queue_is_visible: self.queue_is_visible,
         };
         let options = Options {
-            round,
             while_running: true,
             only_exact: true,
-            ..Options::default()
+            ..chosen
         };
-        let report = rebuilder.rebuild(&options).await?;
-        tracing::warn!(
-            "healed from ledger and orders: {}",
-            report.text(false).trim_end()
-        );
-        Ok(())
+        let done = rebuilder.put_back(&options, replays).await?;
+        if done.failed.is_empty() || done.report != Report::default() {
+            let report = done.report.text(false);
+            tracing::warn!("healed from ledger and orders: {}", report.trim_end());
+        }
+        let mut failed = Ok(());
+        for error in done.failed {
+            match error.undecided() {
+                Some(item) => undecided.note(item, &error),
+                None => failed = failed.and(Err(error)),
+            }
+        }
+        failed
     }
 }

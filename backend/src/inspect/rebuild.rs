@@ -6,10 +6,9 @@
 //! if the segment has changed since it was read. Then come the permits, and last the
 //! catalogue, by which the edges begin to sell.
 
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
@@ -23,30 +22,22 @@ use crate::sale::publish::{self, PublishError};
 use crate::stock::reopening;
 use crate::stock::sites::moves::{MoveError, Mover};
 use crate::store::orders::{Order, StockDue};
-use crate::store::round::{Product, Round};
+use crate::store::round::{Product, Round, StoredRound};
 use crate::store::stop::Stops;
 use crate::store::{Store, StoreError};
 
 /// Compares the state of a product with its plan.
 mod outcome;
+/// Segments that replay journals before they sell to everybody.
+pub(super) mod replays;
 /// The report of a rebuild.
 mod report;
 /// Writes a plan to Redis.
 mod write;
 
 use outcome::Outcome;
+use replays::Replays;
 pub use report::{Rebuilt, Report, SegmentRebuilt};
-
-/// For how long a segment that was halted replays what waits in journals before it sells
-/// to those who come now: some of those buyers were told that they have an item, which the
-/// Redis then forgot. Journals try every 50 ms.
-const REPLAYS_FIRST: Duration = Duration::from_millis(500);
-/// The longest of that, while something that the Redis forgot is not made again: time for a
-/// journal of a process that died to be found by another one.
-const REPLAYS_LONGEST: Duration = Duration::from_secs(10);
-
-/// Pause between two looks at what is not made again yet.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// Attempts for one product while sales change it meanwhile.
 const ATTEMPTS: u32 = 20;
@@ -117,6 +108,15 @@ impl RebuildError {
     pub fn may_have_happened(&self) -> bool {
         !matches!(self, Self::Running(_) | Self::NoSuchRound(_))
     }
+
+    /// The product that stays as it is until a person decides.
+    pub(super) fn undecided(&self) -> Option<&Item> {
+        match self {
+            Self::NotExact { item, .. } => Some(item),
+            Self::Elsewhere { segment, .. } => Some(&segment.item),
+            _ => None,
+        }
+    }
 }
 
 impl From<redis::RedisError> for RebuildError {
@@ -130,12 +130,21 @@ impl From<redis::RedisError> for RebuildError {
 pub struct Options {
     /// Only this round.
     pub round: Option<String>,
+    /// Only these products, where their round is on sale; one that is not is put back whole.
+    pub products: Option<BTreeSet<Item>>,
     /// Only report what would be done.
     pub dry_run: bool,
     /// Rebuild also while edges or back ends sell from this Redis.
     pub while_running: bool,
     /// Leave a product alone of which ledger and orders do not account for every item.
     pub only_exact: bool,
+}
+
+/// What was put back, and why the rest was not.
+#[derive(Debug, Default)]
+pub(super) struct PutBack {
+    pub(super) report: Report,
+    pub(super) failed: Vec<RebuildError>,
 }
 
 /// Rebuilds stock.
@@ -157,8 +166,23 @@ impl Rebuilder<'_> {
     /// Rebuilds all stock that differs from the database. A repetition changes nothing.
     ///
     /// # Errors
-    /// [`RebuildError`]; what was rebuilt stays, and the next call continues.
+    /// The first [`RebuildError`]; everything else was rebuilt, and sells again.
     pub async fn rebuild(&self, options: &Options) -> Result<Report, RebuildError> {
+        let mut replays = Replays::default();
+        let done = self.put_back(options, &mut replays).await?;
+        let ended = replays.until_ended().await;
+        match done.failed.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(ended.map(|()| done.report)?),
+        }
+    }
+
+    /// Rebuilds stock; what was halted of it replays journals from then on.
+    pub(super) async fn put_back(
+        &self,
+        options: &Options,
+        replays: &mut Replays,
+    ) -> Result<PutBack, RebuildError> {
         if !options.dry_run && !options.while_running {
             self.refuse_running().await?;
         }
@@ -168,36 +192,57 @@ impl Rebuilder<'_> {
         if let (Some(round), []) = (&options.round, rounds.as_slice()) {
             return Err(RebuildError::NoSuchRound(round.clone()));
         }
-        let mut report = Report::default();
-        let mut resumed = Vec::new();
+        let mut done = PutBack::default();
         for stored in rounds {
-            if self.store.is_retired(&stored.round.id).await? {
-                continue;
-            }
-            let round = stored.in_force();
-            let sold = (&round, &stored.stops);
-            let on_sale = self.is_on_sale(sold).await?;
-            for product in &round.products {
-                let rebuilt = self.product(sold, product, on_sale, options);
-                report.products.extend(rebuilt.await?);
-                if !options.dry_run {
-                    resumed.extend(self.let_replay(sold, product).await?);
-                }
-            }
-            if !on_sale {
-                report.published.push(round.id.clone());
-                if !options.dry_run {
-                    self.publish(sold).await?;
-                }
+            let round = self.round(&stored, options, replays, &mut done);
+            if let Err(error) = round.await {
+                done.failed.push(error);
             }
         }
-        if !resumed.is_empty() {
-            self.until_made_again(&resumed).await?;
-            for segment in &resumed {
-                self.resume(segment, Duration::ZERO).await?;
+        Ok(done)
+    }
+
+    /// Rebuilds a round, each product whatever becomes of the others.
+    async fn round(
+        &self,
+        stored: &StoredRound,
+        options: &Options,
+        replays: &mut Replays,
+        done: &mut PutBack,
+    ) -> Result<(), RebuildError> {
+        if self.store.is_retired(&stored.round.id).await? {
+            return Ok(());
+        }
+        let round = stored.in_force();
+        let sold = (&round, &stored.stops);
+        let on_sale = self.is_on_sale(sold).await?;
+        let failed_before = done.failed.len();
+        for product in &round.products {
+            let replayed = async {
+                let item = item(&round, product)?;
+                let chosen = options.products.as_ref().filter(|_| on_sale);
+                if chosen.is_some_and(|chosen| !chosen.contains(&item)) {
+                    return Ok(());
+                }
+                let rebuilt = self.product(sold, product, on_sale, options).await?;
+                done.report.products.extend(rebuilt);
+                match options.dry_run {
+                    true => Ok(()),
+                    false => self.let_replay(sold, product, replays).await,
+                }
+            };
+            if let Err(error) = replayed.await {
+                done.failed.push(error);
             }
         }
-        Ok(report)
+        // A round goes on sale whole, with stock of every product.
+        if !on_sale && done.failed.len() == failed_before {
+            done.report.published.push(round.id.clone());
+            if !options.dry_run {
+                self.publish(sold).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn refuse_running(&self) -> Result<(), RebuildError> {
@@ -351,46 +396,18 @@ impl Rebuilder<'_> {
     }
 
     /// Lets segments that were halted replay what waits for them in journals, now that they
-    /// are as they must be; returns which they are.
+    /// are as they must be.
     async fn let_replay(
         &self,
         sold: (&Round, &Stops),
         product: &Product,
-    ) -> Result<Vec<Segment>, RebuildError> {
+        replays: &mut Replays,
+    ) -> Result<(), RebuildError> {
         let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
-        let mut resumed = Vec::new();
         for segment in Segment::all(&item, &entry) {
-            if self.resume(&segment, REPLAYS_LONGEST).await? {
-                resumed.push(segment);
-            }
-        }
-        Ok(resumed)
-    }
-
-    /// Waits while journals are replayed on these segments, until all is made again that they
-    /// have forgotten.
-    async fn until_made_again(&self, resumed: &[Segment]) -> Result<(), RebuildError> {
-        let began = Instant::now();
-        tokio::time::sleep(REPLAYS_FIRST).await;
-        for Segment { item, number } in resumed {
-            let key = keys::forgotten(item, *number);
-            let mut conn = self.segments.conn(item, *number).await?;
-            while conn.exists(&key).await? {
-                if began.elapsed() > REPLAYS_LONGEST {
-                    tracing::error!(%item, segment = number, "what this segment has forgotten is not made again in time, and others are served");
-                    return Ok(());
-                }
-                tokio::time::sleep(LOOK).await;
-            }
+            replays.begin(self.segments, segment).await?;
         }
         Ok(())
-    }
-
-    async fn resume(&self, segment: &Segment, first: Duration) -> Result<bool, RebuildError> {
-        let Segment { item, number } = segment;
-        let mut conn = self.segments.conn(item, *number).await?;
-        let resume = scripts::stock::resume(item, *number, first);
-        Ok(resume.run(&mut conn).await?)
     }
 
     /// Halts what there is of a product's segments for this reason.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use redis::AsyncCommands as _;
 use seckill::inspect::heal::Healer;
 use seckill::inspect::rebuild::{Options, RebuildError};
-use seckill::redis::scripts::stock::{self as stock_scripts, Moved, Sold};
+use seckill::redis::scripts::stock::{self as stock_scripts, Moved, Served, Sold};
 use seckill::redis::segments::Segments;
 use seckill::stock::fence::Fence;
 use seckill::stock::journal::Limits;
@@ -24,6 +24,8 @@ use crate::stock_rebuild;
 
 /// A Redis that comes back empty.
 mod empty;
+/// What is healed while something else is not.
+mod healing;
 /// What a segment has forgotten, though its last event does not say so.
 mod lost;
 /// What a process remembers of what it sold.
@@ -200,8 +202,9 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
         (shop.journals().waiting() == 0).then_some(())
     })
     .await;
-    let everybody = stock_scripts::resume(&item(), 1, Duration::ZERO);
-    assert!(everybody.run(&mut conn).await.unwrap());
+    let everybody = stock_scripts::serve(&item(), 1);
+    let served = everybody.run(&mut conn).await.unwrap();
+    assert_eq!(served, Served::Everybody(0));
     for n in 0..6 {
         let user = format!("u{n}");
         assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");

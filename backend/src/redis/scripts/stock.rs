@@ -15,6 +15,11 @@ use seckill_core::stock::ledger::EntryId;
 use super::{Call, unexpected};
 use crate::redis::consumer_group::ConsumerGroup;
 
+/// Segments that are halted, and sell again.
+mod halting;
+
+pub use halting::{Served, halt, resume, serve};
+
 scripts! {
     PRELOAD = "stock/prelude.lua" + "stock/preload.lua";
     PURCHASE = "stock/prelude.lua" + "stock/purchase.lua";
@@ -41,24 +46,6 @@ pub fn preload(item: &Item, segment: u16, amount: u64) -> Call<bool> {
         .arg(item.round())
         .arg(item.product())
         .arg(segment)
-}
-
-/// Halts a segment for this reason; `false` if it has no stock.
-#[must_use]
-pub fn halt(item: &Item, segment: u16, reason: &str) -> Call<bool> {
-    Call::new(&HALT, 1)
-        .arg(keys::stock(item, segment))
-        .arg(reason)
-}
-
-/// Lets a segment sell again that was halted: for `first` only what was journalled, and
-/// to everybody once it is called again with zero. `false` if it was not halted, or was
-/// halted anew.
-#[must_use]
-pub fn resume(item: &Item, segment: u16, first: Duration) -> Call<bool> {
-    Call::new(&RESUME, 1)
-        .arg(keys::stock(item, segment))
-        .arg(u64::try_from(first.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A buyer's request for items of one segment.
