@@ -316,6 +316,9 @@ impl<'a> SegmentState<'a> {
         let orders = self.orders(known);
         let mut purchases: Vec<_> = self.replay.purchases.iter().collect();
         purchases.sort_by_key(|(_, life)| life.made);
+        // A purchase that was adopted from the orders comes after later ones of its buyer: the
+        // record is of the one that lives, or of the last one.
+        let mut ranks: HashMap<&str, (bool, u64)> = HashMap::new();
         for (purchase, life) in purchases {
             let permit = self.events[life.made].text("permit");
             let items = u64::try_from(life.quantity).unwrap_or(0);
@@ -354,7 +357,14 @@ impl<'a> SegmentState<'a> {
                 "{state}|{request}|{}|{permit}|{number}|{at_ms}{end}",
                 life.quantity
             );
-            self.plan.buyers.insert(user.clone(), record);
+            let rank = (life.released.is_none(), *at_ms);
+            if ranks
+                .get(user.as_str())
+                .is_none_or(|before| *before <= rank)
+            {
+                ranks.insert(user, rank);
+                self.plan.buyers.insert(user.clone(), record);
+            }
         }
     }
 }

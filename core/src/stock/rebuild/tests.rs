@@ -94,6 +94,18 @@ fn orders_and_archive_together_are_what_was_sold() {
 }
 
 #[test]
+fn a_record_is_of_the_purchase_that_lives_though_another_is_adopted_after_it() {
+    let mut archived = archived();
+    let text = "kind=purchase user=zhao request=r2 at_ms=9 quantity=1 sale=6 locked=4 saled=0";
+    archived.push(event(3, text));
+    let nobody = HashSet::new();
+    let orders = [order("zhao", 1, order::State::Cancelled)];
+    let (plans, _) = plan(&known(vec![&archived], &orders, &nobody));
+    assert_eq!(plans[0].adopted, 1);
+    assert_eq!(plans[0].buyers["zhao"], "succeeded|r2|1|||9");
+}
+
+#[test]
 fn no_permit_goes_back_for_a_released_purchase_that_had_none() {
     let orders = [order("zhao", 1, order::State::Cancelled)];
     let nobody = HashSet::new();
