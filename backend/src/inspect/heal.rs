@@ -214,8 +214,14 @@ impl Healer {
                 let key = keys::stock(&segment.item, segment.number);
                 pipe.hmget(key, &[keys::STOCK_HALTED, "sale_stock_amount"]);
             }
-            let replies: Vec<RedisResult<Value>> =
-                pipe.ignore_errors().query_async(&mut conn).await?;
+            let read = pipe.ignore_errors().query_async(&mut conn).await;
+            let replies: Vec<RedisResult<Value>> = match read {
+                Ok(replies) => replies,
+                Err(error) => {
+                    tracing::warn!(master = link.address(), %error, "what is halted there is not known now");
+                    continue;
+                }
+            };
             for (segment, reply) in here.iter().zip(replies) {
                 // A segment that moves to another master of a Cluster is refused.
                 let held = reply.ok().and_then(|it| from_redis_value(it).ok());
@@ -233,7 +239,9 @@ impl Healer {
                     None => _ = ill.products.insert(segment.item.clone()),
                     // Whoever was to end this has died.
                     Some(first_ms) if first_ms.parse().unwrap_or(0) + LATE_MS < now_ms() => {
-                        replays::serve(&mut conn, segment).await?;
+                        if let Err(error) = replays::serve(&mut conn, segment).await {
+                            tracing::warn!(%segment, %error, "it serves everybody by its clock only");
+                        }
                     }
                     Some(_) => {}
                 }

@@ -2,7 +2,7 @@
 //! to those who come now: some of the buyers in the journals were told that they have an
 //! item, which the Redis then forgot.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
@@ -62,14 +62,21 @@ impl Replays {
 
 /// Serves everybody once all is made again that the segment has forgotten, or it is too late.
 async fn end(segments: Segments, segment: Segment) -> Result<(), RedisLinkError> {
+    let began = Instant::now();
     tokio::time::sleep(FIRST).await;
     loop {
-        let mut conn = segments.conn(&segment.item, segment.number).await?;
-        if serve(&mut conn, &segment).await? != Served::Forgotten {
-            return Ok(());
+        match try_to_end(&segments, &segment).await {
+            Ok(Served::Forgotten) => {}
+            Err(_) if began.elapsed() < LONGEST => {}
+            ended => return ended.map(|_| ()),
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+async fn try_to_end(segments: &Segments, segment: &Segment) -> Result<Served, RedisLinkError> {
+    let mut conn = segments.conn(&segment.item, segment.number).await?;
+    Ok(serve(&mut conn, segment).await?)
 }
 
 /// Lets a segment serve everybody if it may.
