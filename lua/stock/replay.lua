@@ -33,12 +33,16 @@ local last = redis.pcall('HGET', KEYS[1], ARGV[1])
 if type(last) == 'table' then return misplaced(KEYS[1], last) end
 last = tonumber(last or '0')
 local seq, before = tonumber(ARGV[2]), tonumber(ARGV[3])
-if last >= seq then return 'repeated' end
+local argv = { unpack(ARGV, 5) }
+local made = argv[1] .. '|' .. argv[2]
+if last >= seq then
+  -- Noted again by a process that loaded its journal again.
+  redis.call('SREM', KEYS[3], made)
+  return 'repeated'
+end
 if last ~= before then return 'behind' end
 
 local keys = { KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
-local argv = { unpack(ARGV, 5) }
-local made = argv[1] .. '|' .. argv[2]
 replayed = redis.call('SISMEMBER', KEYS[3], made) == 1 or redis.call('EXISTS', KEYS[3]) == 0
 local answer = purchase(keys, argv)
 if answer == 'busy' then

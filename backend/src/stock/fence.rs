@@ -197,7 +197,10 @@ impl Fence {
                 None => self.newest_lost(&mut conn, &segment).await?,
             };
             // It has forgotten for the second time, before that was made again.
-            let known = known.or(self.is_journalled(&segment).then_some(has));
+            let known = match known {
+                None if self.forgot_again(&mut conn, &segment).await? => Some(has),
+                known => known,
+            };
             match known {
                 Some(known) => check.behind.push(Behind {
                     segment,

@@ -32,6 +32,25 @@ pub(super) async fn note(
     pipe.exec_async(conn).await
 }
 
+/// Whether all of these are noted.
+///
+/// # Errors
+/// Redis is away, or refuses.
+pub(super) async fn are_noted(
+    conn: &mut MultiplexedConnection,
+    segment: &Segment,
+    purchases: &[Request],
+) -> RedisResult<bool> {
+    if purchases.is_empty() {
+        return Ok(true);
+    }
+    let key = keys::forgotten(&segment.item, segment.number);
+    let mut read = redis::cmd("SMISMEMBER");
+    read.arg(key).arg(names(purchases));
+    let noted: Vec<bool> = read.query_async(conn).await?;
+    Ok(!noted.contains(&false))
+}
+
 /// Notes that these will not be made again.
 ///
 /// # Errors

@@ -4,10 +4,11 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
+use seckill_core::keys;
 use seckill_core::stock::ledger::EntryId;
 use tokio::time::timeout;
 
-use super::{Behind, Fence};
+use super::{Behind, Fence, last_event};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::store::StoreError;
@@ -66,7 +67,7 @@ impl Fence {
                 };
                 let done = match compared {
                     Ok(behind) => self.halt_later(&unread.link, behind).await,
-                    Err(error) => Err(error.into()),
+                    Err(error) => Err(error),
                 };
                 match done {
                     Ok(()) => self.unread().retain(|it| !it.is_same(&unread)),
@@ -91,17 +92,28 @@ impl Fence {
 
     /// Whether the segment is behind the archive. What was sold since it was read has newer
     /// events; so an event of the archive between the last one that it had then and that
-    /// moment is one that it has forgotten.
-    async fn compare(&self, unread: &Unread) -> Result<Option<Behind>, StoreError> {
+    /// moment is one that it has forgotten. So is one that is newer than all of its events:
+    /// the clock of a new master may be behind that of the one before.
+    async fn compare(&self, unread: &Unread) -> Result<Option<Behind>, LaterError> {
         let Segment { item, number } = &unread.segment;
         let store = self.store.get().await?;
         let known = store.last_archived_before(item, *number, unread.at_ms);
-        let known = known.await?.filter(|known| *known > unread.has);
-        Ok(known.map(|known| Behind {
+        let behind = |has, known| Behind {
             segment: unread.segment.clone(),
-            has: unread.has,
+            has,
             known,
-        }))
+        };
+        if let Some(known) = known.await?.filter(|known| *known > unread.has) {
+            return Ok(Some(behind(unread.has, known)));
+        }
+        let newest = store.last_archived(item, *number).await?;
+        let mut conn = unread.link.conn_unguarded().await?;
+        let mut read = redis::cmd("XINFO");
+        read.arg("STREAM").arg(keys::outbox(item, *number));
+        let has = last_event(read.query_async(&mut conn).await).map_err(RedisLinkError::from)?;
+        Ok(newest
+            .filter(|known| *known > has)
+            .map(|known| behind(has, known)))
     }
 
     fn unread(&self) -> MutexGuard<'_, Vec<Unread>> {

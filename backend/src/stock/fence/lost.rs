@@ -41,22 +41,47 @@ impl Fence {
         conn: &mut MultiplexedConnection,
         segment: &Segment,
     ) -> Result<Purchases, RedisLinkError> {
-        let Segment { item, number } = segment;
         let mut lost = Vec::new();
         for some in self.sold.of(segment).chunks(BATCH) {
-            let users: Vec<&str> = some.iter().map(|(_, it)| it.user.as_str()).collect();
-            let mut read = redis::cmd("HMGET");
-            read.arg(keys::buyers(item, *number)).arg(users);
-            let records: Vec<Option<String>> = read.query_async(conn).await?;
-            let is_lost = |event: EntryId, record: Option<String>| {
-                let record = record.and_then(|text| BuyerRecord::parse(&text));
-                record.is_none_or(|it| it.at_ms < event.ms)
-            };
-            let some = some.iter().zip(records);
-            let some = some.filter(|((event, _), record)| is_lost(*event, record.clone()));
-            lost.extend(some.map(|(purchase, _)| purchase.clone()));
+            let records = records(conn, segment, some.iter().map(|(_, it)| it)).await?;
+            for (purchase, record) in some.iter().zip(records) {
+                if record.is_none_or(|it| it.at_ms < purchase.0.ms) {
+                    lost.push(purchase.clone());
+                }
+            }
         }
         Ok(lost)
+    }
+
+    /// What waits in the journal to be made again, and is not on record yet.
+    async fn waiting(
+        &self,
+        conn: &mut MultiplexedConnection,
+        segment: &Segment,
+    ) -> Result<Vec<Request>, RedisLinkError> {
+        let journal = self.forgotten.as_ref();
+        let journalled = journal.map(|it| it.oldest(segment, usize::MAX));
+        let mut waiting = Vec::new();
+        for some in journalled.unwrap_or_default().chunks(BATCH) {
+            let records = records(conn, segment, some.iter().map(|it| &it.request)).await?;
+            for (entry, record) in some.iter().zip(records) {
+                if record.is_none_or(|it| it.request != entry.request.request) {
+                    waiting.push(entry.request.clone());
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Whether the segment has forgotten once more before something was made again: it is
+    /// neither on record nor noted.
+    pub(super) async fn forgot_again(
+        &self,
+        conn: &mut MultiplexedConnection,
+        segment: &Segment,
+    ) -> Result<bool, RedisLinkError> {
+        let waiting = self.waiting(conn, segment).await?;
+        Ok(!forgotten::are_noted(conn, segment, &waiting).await?)
     }
 
     /// Journals what these segments, which are halted, have forgotten of this process's sales.
@@ -72,10 +97,9 @@ impl Fence {
         let mut found = Vec::with_capacity(segments.len());
         for segment in segments {
             let lost = self.lost(conn, segment).await?;
-            if let Some(journal) = &self.forgotten {
-                let journalled = journal.oldest(segment, usize::MAX);
-                let journalled = journalled.iter().map(|it| &it.request);
-                let all = lost.iter().map(|(_, it)| it).chain(journalled);
+            if self.forgotten.is_some() {
+                let waiting = self.waiting(conn, segment).await?;
+                let all = lost.iter().map(|(_, it)| it).chain(&waiting);
                 forgotten::note(conn, segment, all).await?;
             }
             found.push(lost);
@@ -84,12 +108,6 @@ impl Fence {
             self.journal(conn, segment, lost).await;
         }
         Ok(())
-    }
-
-    /// Whether something that the segment had forgotten waits to be made again.
-    pub(super) fn is_journalled(&self, segment: &Segment) -> bool {
-        let journal = self.forgotten.as_ref();
-        journal.is_some_and(|journal| journal.holds(segment))
     }
 
     async fn journal(&self, conn: &mut MultiplexedConnection, segment: &Segment, lost: Purchases) {
@@ -119,4 +137,18 @@ impl Fence {
         let count = kept.len();
         tracing::warn!(%segment, count, "what this process sold since is made again once the segment is healed");
     }
+}
+
+/// The record of the buyer of each of these requests.
+async fn records(
+    conn: &mut MultiplexedConnection,
+    Segment { item, number }: &Segment,
+    requests: impl Iterator<Item = &Request>,
+) -> Result<Vec<Option<BuyerRecord>>, RedisLinkError> {
+    let users: Vec<&str> = requests.map(|it| it.user.as_str()).collect();
+    let mut read = redis::cmd("HMGET");
+    read.arg(keys::buyers(item, *number)).arg(users);
+    let records: Vec<Option<String>> = read.query_async(conn).await?;
+    let parsed = records.into_iter().map(|it| BuyerRecord::parse(&it?));
+    Ok(parsed.collect())
 }

@@ -1,5 +1,6 @@
 //! What a segment has forgotten of a process's sales, though its last event does not say so.
 
+use axum::http::StatusCode;
 use redis::AsyncCommands as _;
 use seckill::redis::RedisLink;
 use seckill::redis::scripts::stock::Sold;
@@ -8,6 +9,7 @@ use seckill_core::keys;
 use super::{buys, forgetting, halted, heals, open, until_archived};
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, scripts, stock};
+use crate::journal::disk::request;
 
 /// Another process reaches an older Redis first, and knows nothing of what it lacks.
 async fn another_sells(link: &RedisLink) {
@@ -112,5 +114,30 @@ async fn a_redis_that_forgets_once_more_before_it_is_healed_is_halted_again() {
         (noted == 4).then_some(())
     })
     .await;
+    shop.shut().await;
+}
+
+/// A process that ended while it replayed loads the whole file again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_again_halts_nothing_though_its_journal_is_loaded_again() {
+    let shop = open(10).await;
+    assert!(shop.buys("li", "r-li").await);
+    let journal = shop.journals().forgotten.clone();
+    journal.append(request("li")).await.unwrap();
+    let mut conn = shop.redis.link().await.conn().await.unwrap();
+    redis::cmd("CLIENT")
+        .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
+        .exec_async(&mut conn)
+        .await
+        .unwrap();
+    eventually("it connects again, and knows the buyer", || async {
+        let (status, answer) = shop.click_once("li", "r-li").await;
+        assert_ne!(answer["code"], "halted");
+        (status == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    assert_eq!(halted(&shop).await, None);
+    let noted: usize = conn.scard(keys::forgotten(&item(), 1)).await.unwrap();
+    assert_eq!(noted, 0);
     shop.shut().await;
 }
