@@ -109,6 +109,9 @@ replace() {
     role_stop "$1"
     [ "$role_end" = cleanly ] || fact "$1 of the $before program ended" cleanly "$role_end"
     role_start "$1" "$2"
+    # For that long nginx leaves out who was away (fail_timeout), and says nowhere when it
+    # asks again.
+    [[ $1 != purchase* ]] || sleep 3
 }
 
 # --- What is sold --------------------------------------------------------------

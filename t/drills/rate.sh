@@ -7,10 +7,10 @@
 #   small burst   the same as the last, too small to make up for the whole
 #                 time until a death is noticed
 #
-# Each within 1 %, and no less for moments in which nobody asked: a bucket that is full
-# gains nothing, and a busy machine may stop those who click. Prints a PASS or FAIL line
-# for each fact, with the numbers. RATE changes 1,000 requests a second, SECONDS_EACH the
-# ten seconds.
+# Each within 1 %. A bucket that is full gains nothing while nobody asks, so that less may
+# pass where a busy machine stopped those who click; where it could not offer the load at
+# all, that is tried again. Prints a PASS or FAIL line for each fact, with the numbers.
+# RATE changes 1,000 requests a second, SECONDS_EACH the ten seconds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # shellcheck source=scripts/lib/steps.sh
@@ -56,10 +56,12 @@ CONF
 all_alive() { [ "$(metric 1 seckill_edges)" = "$edges" ]; }
 bucket_is_full() { [ "$(metric "$1" seckill_bucket_level)" -ge $((burst / edges)) ]; }
 
-# try TITLE EDGES BURST [DIES]: loads the edges; edge DIES is killed in the middle.
-try() {
-    local title=$1 dies=${4:-} number
-    edges=$2 burst=$3
+# measure EDGES BURST [DIES]: loads the edges; edge DIES is killed in the middle. Sets how
+# many clicks were offered and passed, how many passed at the least if each moment in which
+# somebody asked counts, and how long it took.
+measure() {
+    local dies=${3:-} number
+    edges=$1 burst=$2
     for ((number = 1; number <= edges; number++)); do
         edge_start "$number"
         poll_until 10 edge_sells "$number" 1 153 || fail "edge $number does not sell; see $work/edge$number/error.log"
@@ -80,21 +82,35 @@ try() {
     wait "$loading" || fail "the load generator failed: $(cat "$work/load.err")"
     edges_stop
 
-    # What one bucket would have let through of these clicks, at any edge.
-    local offered passed right took
-    read -r offered passed right took < <(sort -n "$work"/edge*/clicks.log |
+    # From the first click to the last, at any edge; the least is what one bucket would have
+    # let through of these clicks.
+    read -r offered passed least took < <(sort -n "$work"/edge*/clicks.log |
         awk -v rate="$rate" -v burst="$burst" '
             $2 == "-" { next }
             !n { first = last = $1; level = burst }
             { level += rate * ($1 - last); if (level > burst) level = burst; last = $1; n++ }
-            level >= 1 { level--; right++ }
+            level >= 1 { level--; least++ }
             $2 == "admitted" { passed++ }
-            END { printf "%d %d %d %.2f\n", n, passed, right, last - first }')
-    within "$title: passed in $took s" $((right * 99 / 100)) $((right * 101 / 100)) "$passed"
+            END { printf "%d %d %d %.3f\n", n, passed, least, last - first }')
+    rm -f "$work"/edge*/clicks.log
+}
+
+# Three clicks where one may pass, all the time: else the machine was measured.
+is_offered() { awk -v n="$offered" -v t="$took" -v r="$rate" -v s="$seconds" 'BEGIN { exit !(n >= 2.97 * r * s && t <= s + 0.1) }'; }
+
+# try TITLE EDGES BURST [DIES]
+try() {
+    local title=$1 attempt offered passed least took right
+    for attempt in 1 2 3; do
+        measure "${@:2}"
+        ! is_offered || break
+        printf '     %s clicks in %s s: the machine could not offer more; attempt %s of 3\n' "$offered" "$took" "$attempt"
+    done
+    right=$(awk -v rate="$rate" -v took="$took" -v burst="$burst" 'BEGIN { printf "%.0f", rate * took + burst }')
+    within "$title: passed in $took s" $((least * 99 / 100)) $((right * 101 / 100)) "$passed"
     printf '     offered %s, %s times the rate; off by %s %%\n' "$offered" \
         "$(awk -v n="$offered" -v s="$seconds" -v r="$rate" 'BEGIN { printf "%.2f", n / s / r }')" \
         "$(awk -v p="$passed" -v r="$right" 'BEGIN { printf "%.2f", 100 * (p - r) / r }')"
-    rm -f "$work"/edge*/clicks.log
 }
 
 step "Three times $rate requests a second for $seconds s"
