@@ -27,6 +27,8 @@ use crate::config::masked_url;
 /// How long a command may go without an answer, and connecting may take, greeting
 /// included.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// The same for a command: somebody waits for what it says, and no buyer.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much longer a caller waits for a connection that another one is making.
 const CONN_WAIT: Duration = Duration::from_millis(100);
 /// How often a connection is checked.
@@ -100,14 +102,14 @@ impl std::fmt::Debug for RedisLink {
 }
 
 impl RedisLink {
-    /// Connects to `redis://host:port/db`, `unix:///path`, or by Sentinels to the master
-    /// of `redis+sentinel://host:port,host:port/NAME/db`; by TLS with `rediss` in place of
-    /// `redis`, and then perhaps `?ca=FILE&cert=FILE&key=FILE&tls_name=HOST`.
+    /// Connects, for a command, to `redis://host:port/db`, `unix:///path`, or by Sentinels to
+    /// the master of `redis+sentinel://host:port,host:port/NAME/db`; by TLS with `rediss` in
+    /// place of `redis`, and then perhaps `?ca=FILE&cert=FILE&key=FILE&tls_name=HOST`.
     ///
     /// # Errors
     /// The address is wrong, or Redis is not there.
     pub async fn connect(url: &str) -> Result<Self, RedisLinkError> {
-        let link = Self::lazy(url)?;
+        let link = Self::lazy_with(url, COMMAND_TIMEOUT)?;
         link.conn().await?;
         Ok(link)
     }

@@ -277,6 +277,20 @@ async fn the_link_says_what_was_not_sent_and_mends_itself() {
 }
 
 #[tokio::test]
+async fn a_command_waits_for_a_redis_that_is_slow_to_answer() {
+    let redis = TestRedis::start().await;
+    redis.freeze();
+    let stall = async {
+        // Longer than a role waits.
+        tokio::time::sleep(SECOND).await;
+        redis.thaw();
+    };
+    let url = redis.url();
+    let (connected, ()) = tokio::join!(RedisLink::connect(&url), stall);
+    connected.unwrap();
+}
+
+#[tokio::test]
 async fn a_hundred_callers_of_a_new_link_share_one_connection() {
     let redis = TestRedis::start().await;
     let link = RedisLink::lazy(&redis.url()).unwrap();
