@@ -75,6 +75,28 @@ async fn halted(shop: &Shop) -> Option<String> {
     conn.hget(key, keys::STOCK_HALTED).await.unwrap()
 }
 
+async fn until_it_sells(shop: &Shop) {
+    eventually("it sells again", || async {
+        halted(shop).await.is_none().then_some(())
+    })
+    .await;
+}
+
+/// Until nothing waits in this process's journals.
+async fn until_made_again(shop: &Shop) {
+    eventually("all are made again", || async {
+        (shop.journals().waiting() == 0).then_some(())
+    })
+    .await;
+}
+
+async fn all_have_their_items(shop: &Shop, users: impl IntoIterator<Item = u32>) {
+    for n in users {
+        let user = format!("u{n}");
+        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
+    }
+}
+
 /// Clicks until the answer is certain; returns whether they have the item.
 async fn ends_with_an_item(shop: &Shop, user: &str) -> bool {
     eventually("it is decided", || async {
@@ -162,14 +184,8 @@ async fn what_only_this_process_knows_is_made_again() {
     shop.replays();
     assert_eq!(shop.result("u2").await["status"], "processing");
     heals(&mut shop);
-    eventually("all are made again", || async {
-        (shop.journals().waiting() == 0).then_some(())
-    })
-    .await;
-    for n in 0..6 {
-        let user = format!("u{n}");
-        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
-    }
+    until_made_again(&shop).await;
+    all_have_their_items(&shop, 0..6).await;
     let (sale, locked, _) = stock(&shop.link).await;
     assert_eq!(sale + locked, 10);
     assert!(locked >= 6, "{locked}");
@@ -181,10 +197,7 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
     let mut shop = forgetting(6).await;
     heals(&mut shop);
     // The journal is slower than that.
-    eventually("it sells again", || async {
-        halted(&shop).await.is_none().then_some(())
-    })
-    .await;
+    until_it_sells(&shop).await;
     let (status, answer) = shop.click_once("late", "r").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");
     assert_eq!(answer["code"], "halted");
@@ -198,17 +211,11 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_come
     let theirs = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
     assert_eq!(theirs.unwrap_err().code(), Some("HALTED"));
     shop.replays();
-    eventually("all are made again", || async {
-        (shop.journals().waiting() == 0).then_some(())
-    })
-    .await;
+    until_made_again(&shop).await;
     let everybody = stock_scripts::serve(&item(), 1);
     let served = everybody.run(&mut conn).await.unwrap();
     assert_eq!(served, Served::Everybody(0));
-    for n in 0..6 {
-        let user = format!("u{n}");
-        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
-    }
+    all_have_their_items(&shop, 0..6).await;
     assert_eq!(shop.click_once("late", "r").await.0, StatusCode::GONE);
     let theirs = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
     assert_eq!(theirs.unwrap(), Sold::SoldOut);

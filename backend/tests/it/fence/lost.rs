@@ -6,7 +6,10 @@ use seckill::redis::RedisLink;
 use seckill::redis::scripts::stock::Sold;
 use seckill_core::keys;
 
-use super::{buys, forgetting, halted, heals, open, until_archived};
+use super::{
+    all_have_their_items, buys, forgetting, halted, heals, open, until_archived, until_it_sells,
+    until_made_again,
+};
 use crate::common::shop::Shop;
 use crate::common::{eventually, item, scripts, stock};
 use crate::journal::disk::request;
@@ -44,18 +47,9 @@ async fn what_a_redis_forgot_is_made_again_though_another_role_has_sold_since() 
     shop.archive();
     shop.replays();
     heals(&mut shop);
-    eventually("all are made again", || async {
-        (shop.journals().waiting() == 0).then_some(())
-    })
-    .await;
-    for n in 0..6 {
-        let user = format!("u{n}");
-        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
-    }
-    eventually("it sells again", || async {
-        halted(&shop).await.is_none().then_some(())
-    })
-    .await;
+    until_made_again(&shop).await;
+    all_have_their_items(&shop, 0..6).await;
+    until_it_sells(&shop).await;
     assert_eq!(stock(&shop.link).await, (3, 7, 0));
     shop.shut().await;
 }

@@ -9,7 +9,7 @@ use seckill::stock::journal::Journals;
 use seckill_core::keys;
 use tempfile::TempDir;
 
-use super::{LIMITS, forgetting, halted, heals};
+use super::{LIMITS, all_have_their_items, forgetting, halted, heals, until_it_sells};
 use crate::common::{eventually, item, ring};
 use crate::journal::disk::request;
 
@@ -67,18 +67,12 @@ async fn whoever_was_told_that_they_have_an_item_is_served_before_those_who_wait
         (shop.journals().waiting() + theirs.waiting() == 0).then_some(())
     })
     .await;
-    for n in 0..6 {
-        let user = format!("u{n}");
-        assert_eq!(shop.result(&user).await["status"], "succeeded", "{user}");
-    }
+    all_have_their_items(&shop, 0..6).await;
     for user in ["waits1", "waits2"] {
         assert_eq!(shop.result(user).await["status"], "failed", "{user}");
     }
     let is_noted: bool = conn.exists(keys::forgotten(&item(), 1)).await.unwrap();
     assert!(!is_noted, "nothing is waited for any more");
-    eventually("it sells again", || async {
-        halted(&shop).await.is_none().then_some(())
-    })
-    .await;
+    until_it_sells(&shop).await;
     shop.shut().await;
 }
