@@ -284,7 +284,7 @@ async fn buyers_of_a_silent_master_of_a_cluster_do_not_wait_for_one_another() {
     let main = TestRedis::start().await;
     let cluster = TestCluster::start().await;
     // With the patience of a role: half a second.
-    let link = RedisLink::connect(&main.url()).await.unwrap();
+    let link = RedisLink::lazy(&main.url()).unwrap();
     let addresses = cluster.addresses();
     let seed = format!("redis+cluster://{}", addresses[1]);
     let segments = Segments::open(&link, &[seed]).unwrap();
