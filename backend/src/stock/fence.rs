@@ -39,6 +39,7 @@ mod lost;
 mod sold;
 
 use later::Unread;
+use lost::Forgot;
 use sold::Sold;
 
 /// Longest wait for the archive: a database that hangs must not keep a Redis that is
@@ -88,7 +89,8 @@ struct Behind {
     segment: Segment,
     /// Its last event.
     has: EntryId,
-    /// The last event that somebody else knows.
+    /// The last event that somebody else knows; its own last one if it has gone back once more
+    /// before what it had forgotten was made again.
     known: EntryId,
 }
 
@@ -192,28 +194,30 @@ impl Fence {
             let has = last_event(reply)?;
             let in_archive = archived.as_mut().and_then(|it| it.remove(&segment));
             let newer = in_archive.max(sold).filter(|known| *known > has);
-            let known = match newer {
-                Some(known) => Some(known),
-                None => self.newest_lost(&mut conn, &segment).await?,
+            let is_readable = archived.is_some();
+            let forgot = match newer {
+                Some(known) => Forgot::Event(known),
+                None => self.forgot(&mut conn, &segment, is_readable).await?,
             };
             // It has forgotten for the second time, before that was made again.
-            let known = match known {
-                None if self.forgot_again(&mut conn, &segment).await? => Some(has),
-                known => known,
+            let forgot = match forgot {
+                Forgot::Event(_) => forgot,
+                _ if self.forgot_again(&mut conn, &segment).await? => Forgot::Event(has),
+                _ => forgot,
             };
-            match known {
-                Some(known) => check.behind.push(Behind {
+            match forgot {
+                Forgot::Event(known) => check.behind.push(Behind {
                     segment,
                     has,
                     known,
                 }),
-                None if archived.is_none() => check.unread.push(Unread {
+                Forgot::Nothing if is_readable => {}
+                Forgot::Nothing | Forgot::Unknown => check.unread.push(Unread {
                     link: link.clone(),
                     segment,
                     has,
                     at_ms,
                 }),
-                None => {}
             }
         }
         Ok(check)
@@ -292,15 +296,16 @@ impl Fence {
             let reason = format!("behind|{has}|{known}");
             let halt = scripts::stock::halt(&segment.item, segment.number, &reason);
             failed = failed.and(halt.run(&mut conn).await.map(|_| ()));
-            tracing::error!(
-                %segment, master = link.address(), %has, %known,
-                "this Redis is older than what was sold from it: the segment is halted until it is healed"
-            );
+            let master = link.address();
+            if known == has {
+                tracing::error!(%segment, master, %has, "this Redis has gone back once more, before what it had forgotten was made again: the segment is halted until it is healed");
+            } else {
+                tracing::error!(%segment, master, %has, %known, "this Redis is older than what was sold from it: the segment is halted until it is healed");
+            }
             self.note_halted(segment);
         }
         failed?;
-        let segments: Vec<&Segment> = behind.iter().map(|it| &it.segment).collect();
-        self.keep_lost(&mut conn, &segments).await
+        self.keep_lost(&mut conn, behind).await
     }
 
     /// Checks a connection; `products` is what was on sale when it was last read.

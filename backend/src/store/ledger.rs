@@ -1,9 +1,10 @@
 //! The archive of the ledger.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use seckill_core::ids::Item;
 use seckill_core::stock::ledger::{EntryId, Event};
+use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
 
 use super::session::Session;
@@ -102,13 +103,40 @@ impl Store {
         .bind(i64::try_from(before_ms).unwrap_or(i64::MAX))
         .fetch_optional(self.main().readers())
         .await?;
-        let id = |row: &sqlx::any::AnyRow| {
-            Ok(EntryId {
-                ms: unsigned(row.try_get(0)?),
-                seq: unsigned(row.try_get(1)?),
-            })
-        };
-        row.as_ref().map(id).transpose()
+        row.as_ref().map(entry_id).transpose()
+    }
+
+    /// Those of these events of a segment that are archived.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn archived_among(
+        &self,
+        item: &Item,
+        segment: u16,
+        events: &[EntryId],
+    ) -> Result<HashSet<EntryId>, StoreError> {
+        let mut found = HashSet::with_capacity(events.len());
+        for events in events.chunks(ROWS as usize) {
+            let mut query =
+                QueryBuilder::<Any>::new("SELECT entry_ms, entry_seq FROM ledger WHERE round = ");
+            query.push_bind(item.round()).push(" AND product = ");
+            query.push_bind(item.product()).push(" AND segment = ");
+            query
+                .push_bind(i64::from(segment))
+                .push(" AND entry_ms IN (");
+            let mut times = query.separated(", ");
+            for event in events {
+                times.push_bind(signed(event.ms));
+            }
+            query.push(")");
+            let rows = query.build().fetch_all(self.main().readers()).await?;
+            for row in &rows {
+                found.insert(entry_id(row)?);
+            }
+        }
+        found.retain(|event| events.contains(event));
+        Ok(found)
     }
 
     async fn ledger_page(
@@ -132,11 +160,8 @@ impl Store {
         .bind(i64::from(ROWS))
         .fetch_all(self.main().readers())
         .await?;
-        let event = |row: &sqlx::any::AnyRow| {
-            let id = EntryId {
-                ms: unsigned(row.try_get(0)?),
-                seq: unsigned(row.try_get(1)?),
-            };
+        let event = |row: &AnyRow| {
+            let id = entry_id(row)?;
             let text: String = row.try_get(2)?;
             let fields: Result<BTreeMap<String, String>, _> = serde_json::from_str(&text);
             let fields = fields.map_err(|_| StoreError::Row {
@@ -149,6 +174,14 @@ impl Store {
         };
         rows.iter().map(event).collect()
     }
+}
+
+/// The first two columns.
+fn entry_id(row: &AnyRow) -> Result<EntryId, StoreError> {
+    Ok(EntryId {
+        ms: unsigned(row.try_get(0)?),
+        seq: unsigned(row.try_get(1)?),
+    })
 }
 
 async fn insert(

@@ -32,7 +32,7 @@ pub(super) struct Unread {
 
 /// Why a segment is not compared with the archive yet.
 #[derive(Debug, thiserror::Error)]
-enum LaterError {
+pub(super) enum LaterError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -111,9 +111,11 @@ impl Fence {
         let mut read = redis::cmd("XINFO");
         read.arg("STREAM").arg(keys::outbox(item, *number));
         let has = last_event(read.query_async(&mut conn).await).map_err(RedisLinkError::from)?;
-        Ok(newest
-            .filter(|known| *known > has)
-            .map(|known| behind(has, known)))
+        if let Some(known) = newest.filter(|known| *known > has) {
+            return Ok(Some(behind(has, known)));
+        }
+        let replaced = self.replaced_and_forgotten(&mut conn, &unread.segment);
+        Ok(replaced.await?.map(|known| behind(has, known)))
     }
 
     fn unread(&self) -> MutexGuard<'_, Vec<Unread>> {

@@ -3,20 +3,26 @@
 //! The segment's last event says little of that: another process may have connected to the
 //! older Redis before, and sold; and a rebuild gives the purchases that it finds in the orders
 //! new events. But each purchase leaves a record of its buyer, which only a newer one of the
-//! same buyer replaces.
+//! same buyer replaces. What was replaced has its event, in the stream or in the archive,
+//! unless it was sold to this very buyer a second time.
 
 use std::collections::HashSet;
 
 use redis::aio::MultiplexedConnection;
+use redis::streams::StreamRangeReply;
 use seckill_core::journal::request::Request;
 use seckill_core::keys;
 use seckill_core::orders::purchase::BuyerRecord;
 use seckill_core::stock::ledger::EntryId;
 
-use super::Fence;
+use tokio::time::timeout;
+
+use super::later::LaterError;
+use super::{ARCHIVE_PATIENCE, Behind, Fence};
 use crate::redis::RedisLinkError;
 use crate::redis::segments::Segment;
 use crate::stock::forgotten;
+use crate::store::StoreError;
 
 /// Records read at once.
 const BATCH: usize = 1_000;
@@ -24,31 +30,109 @@ const BATCH: usize = 1_000;
 /// Purchases of a segment, each with its event.
 type Purchases = Vec<(EntryId, Request)>;
 
+/// What a segment does not have of this process's sales.
+#[derive(Debug, Default)]
+struct Lost {
+    /// Without a record of their buyers, in order.
+    purchases: Purchases,
+    /// Replaced by later purchases of the same buyers, and not in the stream of events any
+    /// more, or never: the archive tells which.
+    replaced: Vec<EntryId>,
+}
+
+/// Whether a segment has forgotten something of this process's sales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forgot {
+    /// It has not.
+    Nothing,
+    /// This event, and perhaps others before it.
+    Event(EntryId),
+    /// That depends on the archive, which cannot be read now.
+    Unknown,
+}
+
 impl Fence {
-    /// The last event of this process's sales that the segment has forgotten.
-    pub(super) async fn newest_lost(
+    /// Whether the segment has forgotten something of this process's sales. The archive is
+    /// only asked if it `is_readable`.
+    pub(super) async fn forgot(
         &self,
         conn: &mut MultiplexedConnection,
         segment: &Segment,
-    ) -> Result<Option<EntryId>, RedisLinkError> {
-        let lost = self.lost(conn, segment).await?;
-        Ok(lost.last().map(|(event, _)| *event))
+        is_readable: bool,
+    ) -> Result<Forgot, RedisLinkError> {
+        let Lost {
+            purchases,
+            replaced,
+        } = self.lost(conn, segment).await?;
+        if let Some((event, _)) = purchases.last() {
+            return Ok(Forgot::Event(*event));
+        }
+        if replaced.is_empty() {
+            return Ok(Forgot::Nothing);
+        }
+        if !is_readable {
+            return Ok(Forgot::Unknown);
+        }
+        let read = timeout(ARCHIVE_PATIENCE, self.unarchived(segment, &replaced)).await;
+        Ok(match read {
+            Ok(Ok(None)) => Forgot::Nothing,
+            Ok(Ok(Some(event))) => Forgot::Event(event),
+            Ok(Err(_)) | Err(_) => Forgot::Unknown,
+        })
     }
 
-    /// What this process sold lately and the segment has no record of, in order.
+    /// The last purchase of this process that neither the segment nor the archive has, though
+    /// its buyer has bought again since.
+    pub(super) async fn replaced_and_forgotten(
+        &self,
+        conn: &mut MultiplexedConnection,
+        segment: &Segment,
+    ) -> Result<Option<EntryId>, LaterError> {
+        let lost = self.lost(conn, segment).await?;
+        Ok(self.unarchived(segment, &lost.replaced).await?)
+    }
+
+    /// The last of these events that is not in the archive.
+    async fn unarchived(
+        &self,
+        Segment { item, number }: &Segment,
+        events: &[EntryId],
+    ) -> Result<Option<EntryId>, StoreError> {
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let store = self.store.get().await?;
+        let archived = store.archived_among(item, *number, events).await?;
+        Ok(events
+            .iter()
+            .filter(|it| !archived.contains(it))
+            .max()
+            .copied())
+    }
+
     async fn lost(
         &self,
         conn: &mut MultiplexedConnection,
         segment: &Segment,
-    ) -> Result<Purchases, RedisLinkError> {
-        let mut lost = Vec::new();
+    ) -> Result<Lost, RedisLinkError> {
+        let mut lost = Lost::default();
+        let mut replaced = Vec::new();
         for some in self.sold.of(segment).chunks(BATCH) {
             let records = records(conn, segment, some.iter().map(|(_, it)| it)).await?;
             for (purchase, record) in some.iter().zip(records) {
-                if record.is_none_or(|it| it.at_ms < purchase.0.ms) {
-                    lost.push(purchase.clone());
+                let (event, _) = purchase;
+                match record {
+                    Some(record) if record.at_ms > event.ms => replaced.push(*event),
+                    Some(record) if record.at_ms == event.ms => {}
+                    _ => lost.purchases.push(purchase.clone()),
                 }
             }
+        }
+        for some in replaced.chunks(BATCH) {
+            let in_stream = in_stream(conn, segment, some).await?;
+            let events = some.iter().zip(in_stream);
+            lost.replaced
+                .extend(events.filter(|(_, is)| !is).map(|(event, _)| *event));
         }
         Ok(lost)
     }
@@ -92,36 +176,51 @@ impl Fence {
     pub(super) async fn keep_lost(
         &self,
         conn: &mut MultiplexedConnection,
-        segments: &[&Segment],
+        behind: &[Behind],
     ) -> Result<(), RedisLinkError> {
-        let mut found = Vec::with_capacity(segments.len());
-        for segment in segments {
+        let mut found = Vec::with_capacity(behind.len());
+        for Behind { segment, .. } in behind {
             let lost = self.lost(conn, segment).await?;
             if self.forgotten.is_some() {
                 let waiting = self.waiting(conn, segment).await?;
-                let all = lost.iter().map(|(_, it)| it).chain(&waiting);
+                let all = lost.purchases.iter().map(|(_, it)| it).chain(&waiting);
                 forgotten::note(conn, segment, all).await?;
             }
             found.push(lost);
         }
-        for (segment, lost) in segments.iter().zip(found) {
-            self.journal(conn, segment, lost).await;
+        for (behind, lost) in behind.iter().zip(found) {
+            self.journal(conn, behind, lost).await;
         }
         Ok(())
     }
 
-    async fn journal(&self, conn: &mut MultiplexedConnection, segment: &Segment, lost: Purchases) {
-        let events = lost.iter().map(|(event, _)| *event);
-        let Some(journal) = self.forgotten.as_ref().filter(|_| !lost.is_empty()) else {
-            return self.sold.forget(segment, &events.collect());
+    /// What was replaced is not made again, since its buyer has bought again: what it took,
+    /// the rebuild finds in the orders.
+    async fn journal(
+        &self,
+        conn: &mut MultiplexedConnection,
+        Behind { segment, has, .. }: &Behind,
+        lost: Lost,
+    ) {
+        let Lost {
+            purchases,
+            replaced,
+        } = lost;
+        let mut kept: HashSet<EntryId> = replaced.into_iter().collect();
+        let Some(journal) = self.forgotten.as_ref().filter(|_| !purchases.is_empty()) else {
+            kept.extend(purchases.iter().map(|(event, _)| *event));
+            return self.sold.forget(segment, &kept, *has);
         };
-        let requests = lost.iter().map(|(_, request)| request.clone());
+        let requests = purchases.iter().map(|(_, request)| request.clone());
         let outcomes = journal.append_all(requests.collect()).await;
-        let mut kept = HashSet::with_capacity(lost.len());
+        let mut count = 0_usize;
         let mut failed = Vec::new();
-        for ((event, purchase), outcome) in lost.iter().zip(outcomes) {
+        for ((event, purchase), outcome) in purchases.iter().zip(outcomes) {
             match outcome {
-                Ok(()) => _ = kept.insert(*event),
+                Ok(()) => {
+                    kept.insert(*event);
+                    count += 1;
+                }
                 Err(error) => {
                     let Request { user, request, .. } = purchase;
                     failed.push(purchase);
@@ -129,12 +228,11 @@ impl Fence {
                 }
             }
         }
-        self.sold.forget(segment, &kept);
+        self.sold.forget(segment, &kept, *has);
         if !failed.is_empty() {
             // Not struck out, they hold others up for some seconds.
             let _ = forgotten::strike(conn, segment, failed).await;
         }
-        let count = kept.len();
         tracing::warn!(%segment, count, "what this process sold since is made again once the segment is healed");
     }
 }
@@ -151,4 +249,19 @@ async fn records(
     let records: Vec<Option<String>> = read.query_async(conn).await?;
     let parsed = records.into_iter().map(|it| BuyerRecord::parse(&it?));
     Ok(parsed.collect())
+}
+
+/// Of each of these events, whether the segment's stream has it.
+async fn in_stream(
+    conn: &mut MultiplexedConnection,
+    Segment { item, number }: &Segment,
+    events: &[EntryId],
+) -> Result<Vec<bool>, RedisLinkError> {
+    let mut read = redis::Pipeline::with_capacity(events.len());
+    for event in events {
+        let id = event.to_string();
+        read.xrange(keys::outbox(item, *number), &id, &id);
+    }
+    let found: Vec<StreamRangeReply> = read.query_async(conn).await?;
+    Ok(found.iter().map(|it| !it.ids.is_empty()).collect())
 }

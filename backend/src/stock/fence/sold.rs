@@ -123,11 +123,13 @@ impl Sold {
     }
 
     /// Forgets the purchases of these events, and the last event with them: whoever makes
-    /// them again notes them again.
-    pub(super) fn forget(&self, segment: &Segment, events: &HashSet<EntryId>) {
+    /// them again notes them again. `has` is the last event that the segment has: what is
+    /// newer, it gets back without its event, or not at all.
+    pub(super) fn forget(&self, segment: &Segment, events: &HashSet<EntryId>, has: EntryId) {
         if let Some(recent) = self.segments().get_mut(segment) {
             recent.purchases.retain(|(id, _, _)| !events.contains(id));
-            recent.last = recent.purchases.iter().map(|(id, _, _)| *id).max();
+            let newest = recent.purchases.iter().map(|(id, _, _)| *id).max();
+            recent.last = newest.filter(|id| *id <= has);
         }
     }
 }
@@ -204,10 +206,13 @@ mod tests {
         let kept = || sold.of(&segment).into_iter().map(|(it, _)| it);
         let in_order = [1_001, 1_002, 1_003, 1_004].map(id);
         assert_eq!(kept().collect::<Vec<_>>(), in_order);
-        sold.forget(&segment, &[id(1_002), id(1_004)].into());
+        sold.forget(&segment, &[id(1_002), id(1_004)].into(), id(1_003));
         assert_eq!(kept().collect::<Vec<_>>(), [id(1_001), id(1_003)]);
         assert_eq!(sold.last(&segment), Some(id(1_003)));
-        sold.forget(&segment, &[id(1_001), id(1_003)].into());
+        sold.forget(&segment, &HashSet::new(), id(1_002));
+        assert_eq!(kept().collect::<Vec<_>>(), [id(1_001), id(1_003)]);
+        assert_eq!(sold.last(&segment), None, "what is newer has no event");
+        sold.forget(&segment, &[id(1_001), id(1_003)].into(), id(1_004));
         assert_eq!(sold.last(&segment), None);
     }
 

@@ -2,6 +2,8 @@
 
 use axum::http::StatusCode;
 use redis::AsyncCommands as _;
+use seckill::orders;
+use seckill::queue::{Queues, StreamsQueue};
 use seckill::redis::RedisLink;
 use seckill::redis::scripts::stock::Sold;
 use seckill_core::keys;
@@ -16,9 +18,23 @@ use crate::journal::disk::request;
 
 /// Another process reaches an older Redis first, and knows nothing of what it lacks.
 async fn another_sells(link: &RedisLink) {
+    another_sells_to(link, "other").await;
+}
+
+async fn another_sells_to(link: &RedisLink, user: &str) {
     let mut conn = link.conn().await.unwrap();
-    let sold = scripts::buy(&mut conn, &scripts::click("other", "r")).await;
+    let sold = scripts::buy(&mut conn, &scripts::click(user, "r-other")).await;
     assert_eq!(sold.unwrap(), Sold::Accepted);
+}
+
+/// Ends the connections of everybody else.
+async fn disconnect(link: &RedisLink) {
+    let mut conn = link.conn().await.unwrap();
+    redis::cmd("CLIENT")
+        .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
+        .exec_async(&mut conn)
+        .await
+        .unwrap();
 }
 
 /// Until a segment is halted that has forgotten so many of this process's sales.
@@ -118,12 +134,7 @@ async fn what_was_made_again_halts_nothing_though_its_journal_is_loaded_again() 
     assert!(shop.buys("li", "r-li").await);
     let journal = shop.journals().forgotten.clone();
     journal.append(request("li")).await.unwrap();
-    let mut conn = shop.redis.link().await.conn().await.unwrap();
-    redis::cmd("CLIENT")
-        .arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"])
-        .exec_async(&mut conn)
-        .await
-        .unwrap();
+    disconnect(&shop.redis.link().await).await;
     eventually("it connects again, and knows the buyer", || async {
         let (status, answer) = shop.click_once("li", "r-li").await;
         assert_ne!(answer["code"], "halted");
@@ -131,7 +142,72 @@ async fn what_was_made_again_halts_nothing_though_its_journal_is_loaded_again() 
     })
     .await;
     assert_eq!(halted(&shop).await, None);
+    let mut conn = shop.redis.link().await.conn().await.unwrap();
     let noted: usize = conn.scard(keys::forgotten(&item(), 1)).await.unwrap();
     assert_eq!(noted, 0);
+    shop.shut().await;
+}
+
+/// Their record says no more than that they have an item.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_redis_forgot_is_missed_though_another_role_sold_to_its_buyer_again() {
+    let mut shop = open(10).await;
+    shop.redis.snapshot().await;
+    buys(&shop, 0..1).await;
+    shop.relay();
+    let queues = Queues {
+        orders: StreamsQueue::orders(shop.link.clone()),
+        cancels: StreamsQueue::cancels(shop.link.clone()),
+    };
+    // Without the archive.
+    shop.orders_from(queues, orders::Options::default());
+    shop.until_orders(1).await;
+    shop.stop_roles().await;
+    shop.redis
+        .change_snapshot(async |link| another_sells_to(&link, "u0").await)
+        .await;
+    shop.redis.go_back().await;
+    eventually("it is halted", || async { halted(&shop).await }).await;
+    assert_eq!(stock(&shop.link).await, (9, 1, 0), "one is missing");
+    shop.archive();
+    heals(&mut shop);
+    until_it_sells(&shop).await;
+    assert_eq!(stock(&shop.link).await, (8, 2, 0));
+    assert_eq!(shop.journals().waiting(), 0, "nothing is made again");
+    disconnect(&shop.redis.link().await).await;
+    assert!(shop.buys("late", "r").await);
+    assert_eq!(halted(&shop).await, None, "it is not missed again");
+    shop.shut().await;
+}
+
+/// Whose first purchase is in the archive alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_bought_cancelled_and_bought_elsewhere_halts_nothing() {
+    let mut shop = open(10).await;
+    shop.run_all();
+    shop.settle();
+    buys(&shop, 0..1).await;
+    let order = shop.until_ordered("u0").await;
+    let cancelled = shop
+        .post(&format!("/api/orders/{order}/cancel"), "u0")
+        .await;
+    assert_eq!(cancelled.0, StatusCode::OK);
+    eventually("the item is for sale again", || async {
+        (stock(&shop.link).await == (10, 0, 0)).then_some(())
+    })
+    .await;
+    another_sells_to(&shop.redis.link().await, "u0").await;
+    until_archived(&shop, 4).await;
+    let link = shop.redis.link().await;
+    let mut conn = link.conn().await.unwrap();
+    let outbox = keys::outbox(&item(), 1);
+    redis::cmd("XTRIM")
+        .arg(&[outbox.as_str(), "MAXLEN", "0"])
+        .exec_async(&mut conn)
+        .await
+        .unwrap();
+    disconnect(&link).await;
+    assert!(shop.buys("late", "r").await);
+    assert_eq!(halted(&shop).await, None);
     shop.shut().await;
 }
