@@ -13,6 +13,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, RedisError};
 use seckill_core::redis::outage;
+use seckill_core::stock::ledger::EntryId;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -20,6 +21,7 @@ use super::backoff::backoff;
 use super::error::RedisLinkError;
 use super::life::Life;
 use super::replication::{Barrier, Replication};
+use super::segments::Segment;
 use super::server::Server;
 use super::target::Target;
 use crate::config::masked_url;
@@ -44,6 +46,10 @@ pub trait Guard: Debug + Send + Sync {
     /// Checks the connection of this `life` by [`RedisLink::conn_unguarded`], and clears
     /// it ([`RedisLink::clear`]) if it may be used.
     fn admit<'a>(&'a self, link: &'a RedisLink, life: u64) -> Admission<'a>;
+
+    /// Learns of an event that this process caused in a segment: a master that lacks it has
+    /// gone back to an older state.
+    fn learn(&self, segment: &Segment, event: EntryId);
 }
 
 /// A handle on the shared connection; cloning it is cheap.
@@ -281,6 +287,13 @@ impl RedisLink {
     /// guard stays.
     pub(crate) fn guard(&self, guard: &Arc<dyn Guard>) {
         let _ = self.shared.guard.set(Arc::clone(guard));
+    }
+
+    /// Has the guard learn of an event that this process caused in a segment on this master.
+    pub(crate) fn learn(&self, segment: &Segment, event: EntryId) {
+        if let Some(guard) = self.shared.guard.get() {
+            guard.learn(segment, event);
+        }
     }
 
     /// Whether the connection of this life was checked.

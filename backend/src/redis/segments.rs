@@ -14,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
+use seckill_core::stock::ledger::EntryId;
 use tokio::time::Instant;
 
 use crate::config::cluster_node;
@@ -171,6 +172,25 @@ impl Segments {
             }
             (conn, _) => conn,
         }
+    }
+
+    /// Notes an event that this process caused in a segment: a connection to a master that
+    /// lacks it is not used ([`Guard::learn`]).
+    ///
+    /// # Errors
+    /// As [`Segments::link`].
+    pub async fn learn(
+        &self,
+        item: &Item,
+        number: u16,
+        event: EntryId,
+    ) -> Result<(), RedisLinkError> {
+        let segment = Segment {
+            item: item.clone(),
+            number,
+        };
+        self.link(item, number).await?.learn(&segment, event);
+        Ok(())
     }
 
     /// Whether Redis refused a command because another master holds the segment by now, or

@@ -326,6 +326,10 @@ impl Fence {
 }
 
 impl Guard for Fence {
+    fn learn(&self, segment: &Segment, event: EntryId) {
+        self.sold.learn(segment, event, now_ms());
+    }
+
     fn admit<'a>(&'a self, link: &'a RedisLink, life: u64) -> Admission<'a> {
         Box::pin(async move {
             let ended = |reason: String| RedisLinkError::Away {

@@ -132,7 +132,13 @@ async fn step(
 ) -> Result<u64, RedisLinkError> {
     let mut conn = segments.conn(item, ends.0).await?;
     let call = scripts::stock::transfer(item, ends, id, step);
-    Ok(call.run(&mut conn).await?)
+    let (items, event) = call.run(&mut conn).await?;
+    if let Some(event) = event {
+        // Before the other end is touched: should this master forget it, the items would be
+        // for sale in both segments, or in none.
+        segments.learn(item, ends.0, event).await?;
+    }
+    Ok(items)
 }
 
 /// Finishes transfers that were left unfinished, until `stop`. Several instances do no

@@ -32,6 +32,8 @@ mod lost;
 mod memory;
 /// Several purchase roles.
 mod roles;
+/// Items that move between segments.
+mod segments;
 
 const LIMITS: Limits = Limits {
     max_bytes: 1 << 20,

@@ -379,15 +379,21 @@ pub enum TransferStep {
     Done,
 }
 
-/// One step of transfer `id`, at segment `here`; segment `other` is at the other end.
+/// One step of transfer `id`, at segment `here`; segment `other` is at the other end. Replies
+/// the event, too, if there is a new one.
 #[must_use]
-pub fn transfer(item: &Item, (here, other): (u16, u16), id: &str, step: TransferStep) -> Call<u64> {
+pub fn transfer(
+    item: &Item,
+    (here, other): (u16, u16),
+    id: &str,
+    step: TransferStep,
+) -> Call<(u64, Option<EntryId>)> {
     let (step, items) = match step {
         TransferStep::Out { wanted } => ("out", wanted),
         TransferStep::In { items } => ("in", items),
         TransferStep::Done => ("done", 0),
     };
-    Call::new(&TRANSFER, 5)
+    Call::decoded(&TRANSFER, 5, moved_items)
         .arg(keys::stock(item, here))
         .arg(keys::transit(item, here))
         .arg(keys::transfers(item, here))
@@ -400,6 +406,14 @@ pub fn transfer(item: &Item, (here, other): (u16, u16), id: &str, step: Transfer
         .arg(item.round())
         .arg(item.product())
         .arg(here)
+}
+
+fn moved_items(reply: Value) -> RedisResult<(u64, Option<EntryId>)> {
+    let Value::Array(_) = reply else {
+        return Ok((from_redis_value(reply)?, None));
+    };
+    let (items, event): (u64, String) = from_redis_value(reply)?;
+    Ok((items, EntryId::parse(&event)))
 }
 
 /// What a rebuild of a segment was planned with, and the plan.

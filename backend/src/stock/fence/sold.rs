@@ -1,4 +1,5 @@
-//! What this process sold lately: by segment, with the event that says so.
+//! What this process sold lately: by segment, with the event that says so; and the last event
+//! that it caused there, whatever that was.
 //!
 //! The archive is behind by less than a second, or by as long as the database is away.
 //! What is in the archive need not be here, but nobody says so; hence a bound.
@@ -32,6 +33,8 @@ pub(super) struct Sold {
 #[derive(Debug, Default)]
 struct Recent {
     last: Option<EntryId>,
+    /// When the last event was noted, in ms.
+    noted_ms: u64,
     purchases: VecDeque<(EntryId, u64, Request)>,
 }
 
@@ -50,13 +53,9 @@ impl Sold {
     ) {
         let mut segments = self.segments();
         self.sweep(&mut segments, products, now_ms);
-        if !segments.contains_key(segment) {
-            segments.insert(segment.clone(), Recent::default());
-        }
-        let Some(recent) = segments.get_mut(segment) else {
+        let Some(recent) = noted(&mut segments, segment, event, now_ms) else {
             return;
         };
-        recent.last = recent.last.max(Some(event));
         recent.purchases.push_back((event, now_ms, request));
         let is_old = |at_ms: u64| at_ms.saturating_add(KEEP_MS) < now_ms;
         while recent.purchases.len() > MOST
@@ -67,6 +66,11 @@ impl Sold {
         {
             recent.purchases.pop_front();
         }
+    }
+
+    /// Notes an event that is no purchase.
+    pub(super) fn learn(&self, segment: &Segment, event: EntryId, now_ms: u64) {
+        noted(&mut self.segments(), segment, event, now_ms);
     }
 
     /// Forgets the purchases of segments that sell no more, once in the time that they are
@@ -96,12 +100,12 @@ impl Sold {
         });
     }
 
-    /// The segments that this process has sold from while it keeps what it sold.
+    /// The segments in which this process has caused events while it keeps what it sold.
     pub(super) fn recent(&self, now_ms: u64) -> Vec<Segment> {
         let segments = self.segments();
         let recent = segments.iter().filter(|(_, recent)| {
-            let newest = recent.purchases.back();
-            newest.is_some_and(|(_, at_ms, _)| at_ms.saturating_add(KEEP_MS) >= now_ms)
+            let is_known = recent.last.is_some() || !recent.purchases.is_empty();
+            is_known && recent.noted_ms.saturating_add(KEEP_MS) >= now_ms
         });
         recent.map(|(segment, _)| segment.clone()).collect()
     }
@@ -132,6 +136,22 @@ impl Sold {
             recent.last = newest.filter(|id| *id <= has);
         }
     }
+}
+
+/// The segment's entry, with this event as its last one if it is newer.
+fn noted<'a>(
+    segments: &'a mut HashMap<Segment, Recent>,
+    segment: &Segment,
+    event: EntryId,
+    now_ms: u64,
+) -> Option<&'a mut Recent> {
+    if !segments.contains_key(segment) {
+        segments.insert(segment.clone(), Recent::default());
+    }
+    let recent = segments.get_mut(segment)?;
+    recent.last = recent.last.max(Some(event));
+    recent.noted_ms = now_ms;
+    Some(recent)
 }
 
 #[cfg(test)]
