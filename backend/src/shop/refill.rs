@@ -152,6 +152,9 @@ impl Refiller {
         // same: stock only comes to an empty segment by a transfer, which counts.
         // (What cancelled orders release meanwhile is for buyers who come later.)
         let mut before = None;
+        // Segments that are halted: what they have is for others first.
+        let mut barred = Vec::new();
+        let mut halted = None;
         loop {
             let levels = match self.survey(home, count).await {
                 Ok(levels) => levels,
@@ -162,7 +165,8 @@ impl Refiller {
             if here >= wanted {
                 return Refilled::Stocked;
             }
-            let others = (1..=count).zip(&levels).filter(|(n, _)| *n != home.number);
+            let others = (1..=count).zip(&levels);
+            let others = others.filter(|(n, _)| *n != home.number && !barred.contains(n));
             let richest = others.max_by_key(|(_, level)| level.sale);
             let mut pause = PAUSE;
             match richest {
@@ -178,14 +182,24 @@ impl Refiller {
                     match transferred.await {
                         Ok(moved) if moved >= missing => return Refilled::Stocked,
                         Ok(_) => {}
+                        Err(error) if error.is_halted() => {
+                            barred.push(from);
+                            halted = Some(error);
+                            continue;
+                        }
                         Err(error) => return Refilled::Away(error),
                     }
                     // Two segments that pull at each other must not do so in step.
                     pause = PAUSE.mul_f64(f64::from(random_byte()) / 255.0);
                 }
                 _ if levels.iter().any(|level| level.leaving > 0) => {}
-                _ if before.as_ref() == Some(&levels) => return Refilled::NoneLeft,
                 _ => {
+                    if let Some(error) = halted {
+                        return Refilled::Away(error);
+                    }
+                    if before.as_ref() == Some(&levels) {
+                        return Refilled::NoneLeft;
+                    }
                     before = Some(levels);
                     continue;
                 }

@@ -13,6 +13,7 @@ use proptest::collection::vec;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
 use seckill::redis::RedisLink;
+use seckill::redis::scripts::stock::halt;
 use seckill::redis::segments::{Segment, Segments};
 use seckill::shop as purchase;
 use seckill::shop::ShopState;
@@ -218,6 +219,24 @@ async fn when_a_master_is_away_the_others_sell_on_and_nobody_hears_sold_out() {
     })
     .await;
     assert_eq!(totals(&market.segments, &market.entry).await, (0, 15, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_halted_segment_keeps_nobody_from_what_the_others_have() {
+    let market = Market::open(&[100, 0, 5]).await;
+    let mut conn = market.segments.conn(&item(), 1).await.unwrap();
+    let halt = halt(&item(), 1, "behind|a test");
+    assert!(halt.run(&mut conn).await.unwrap());
+    let mut words = HashMap::new();
+    for (user, _) in crowd("u", 30, 1) {
+        let (_, word) = buy(&market.app, &user, 1).await;
+        *words.entry(word).or_insert(0) += 1;
+    }
+    assert_eq!(words.get("processing"), Some(&5), "{words:?}");
+    assert!(
+        !words.contains_key("sold_out"),
+        "it may have some: {words:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
