@@ -224,6 +224,10 @@ pub const STOCK_HALTED: &str = "halted";
 /// epoch ms.
 pub const HALTED_REPLAYS: &str = "replays|";
 
+/// The field of [`stock`] that says that purchases which the segment had forgotten were not
+/// made again in time, and are not waited for any more.
+pub const STOCK_GAVE_UP: &str = "gave_up";
+
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
 pub fn stock(item: &Item, segment: u16) -> String {

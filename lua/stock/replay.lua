@@ -13,7 +13,9 @@
 --       3  before    number of the record of that file that was replayed here before it;
 --                    0 if none was
 --       4  keep      ms for which journals and refused are kept after this
---       5… as purchase.lua has them
+--       5  at_ms     when it was admitted, or for one that the segment has forgotten, when
+--                    it was made, epoch ms
+--       6… as purchase.lua has them
 --
 -- Replies as purchase.lua, but never busy, and
 --   error HALTED  the segment is halted, or first makes again what it has forgotten
@@ -25,7 +27,9 @@
 -- buys. A request whose lease was closed meanwhile buys without a permit: its buyer was
 -- told that it is in progress. One whose permit met no stock before it was journalled, since
 -- Redis answered too late, is refused as it was then. What bought nothing is on record with
--- its reason, unless the buyer has a purchase that lives. While a segment that was put back
+-- its reason, unless the buyer has a purchase that lives. A forgotten purchase whose buyer
+-- has a later one on record is over, since nobody has two that live at a time, and is not
+-- made again. While a segment that was put back
 -- (resume.lua) waits for what it has forgotten, nothing else is replayed, whichever process
 -- has it in its journal.
 
@@ -33,7 +37,7 @@ local last = redis.pcall('HGET', KEYS[1], ARGV[1])
 if type(last) == 'table' then return misplaced(KEYS[1], last) end
 last = tonumber(last or '0')
 local seq, before = tonumber(ARGV[2]), tonumber(ARGV[3])
-local argv = { unpack(ARGV, 5) }
+local argv = { unpack(ARGV, 6) }
 local made = argv[1] .. '|' .. argv[2]
 if last >= seq then
   -- Noted again by a process that loaded its journal again.
@@ -43,7 +47,19 @@ end
 if last ~= before then return 'behind' end
 
 local keys = { KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8] }
-replayed = redis.call('SISMEMBER', KEYS[3], made) == 1 or redis.call('EXISTS', KEYS[3]) == 0
+local is_forgotten = redis.call('SISMEMBER', KEYS[3], made) == 1
+replayed = is_forgotten or redis.call('EXISTS', KEYS[3]) == 0
+if is_forgotten then
+  local _, request, _, _, at_ms = parse_record(redis.call('HGET', keys[2], argv[1]))
+  if request and request ~= argv[2] and tonumber(at_ms) > tonumber(ARGV[5]) then
+    local wrong = read_stock(keys[1])
+    if wrong then return wrong end
+    redis.call('SREM', KEYS[3], made)
+    redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+    redis.call('PEXPIRE', KEYS[1], ARGV[4])
+    return 'repeated'
+  end
+end
 local answer = purchase(keys, argv)
 if answer == 'busy' then
   argv[4], argv[5] = '', ''

@@ -14,7 +14,8 @@
 -- Keeps: whoever was told that they have an item, which the Redis then forgot, is served
 -- before those who come now. Should nobody end that time, it ends by itself, by the clock
 -- of this Redis. What is not made again when it is over is not waited for any more, here or
--- when the segment is halted the next time.
+-- when the segment is halted the next time; the field gave_up of the stock says so, until
+-- the next rebuild.
 
 local halted = redis.call('HGET', KEYS[1], 'halted')
 if not halted then return { 0, 0 } end
@@ -30,6 +31,7 @@ if ARGV[1] ~= '' then
 end
 if not until_ms then return { 0, 0 } end
 if left > 0 and now_ms < tonumber(until_ms) then return { -1, left } end
+if left > 0 then redis.call('HSET', KEYS[1], 'gave_up', left) end
 redis.call('DEL', KEYS[2])
 redis.call('HDEL', KEYS[1], 'halted')
 return { 1, left }

@@ -20,9 +20,9 @@
 -- Replies
 --   out   how many items left: at least as many as are wanted or half of what is
 --         for sale if that is more, so that blocks shrink as the stock nears its
---         end; fewer if there are fewer; 0 if there are none; behind them the event's
---         id. Repeated: the same number alone while on the way, 0 once done.
---   in    1 and the event's id if the items arrived now, 0 if they had arrived before
+--         end; fewer if there are fewer; 0 if there are none. Repeated: the same
+--         number while on the way, 0 once done.
+--   in    1 if the items arrived now, 0 if they had arrived before
 --   done  1 if the transfer was open, 0 if not
 --   error NOSTOCK   the segment was never preloaded, or lost its data
 --   error HALTED    the segment is halted, or (out) its items are for purchases that it
@@ -70,7 +70,7 @@ if type(appended) == 'table' then return misplaced(KEYS[4], appended) end
 redis.call('HINCRBY', KEYS[1], 'sale_stock_amount', change)
 if step == 'in' then
   redis.call('HSET', KEYS[3], id, 'in|' .. items .. '|' .. ARGV[4])
-  return { 1, appended }
+  return 1
 end
 redis.call('HSET', KEYS[2], id, -change .. '|' .. ARGV[4] .. '|' .. at_ms)
-return { -change, appended }
+return -change

@@ -13,7 +13,6 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ConnectionAddr, RedisError};
 use seckill_core::redis::outage;
-use seckill_core::stock::ledger::EntryId;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -47,9 +46,9 @@ pub trait Guard: Debug + Send + Sync {
     /// it ([`RedisLink::clear`]) if it may be used.
     fn admit<'a>(&'a self, link: &'a RedisLink, life: u64) -> Admission<'a>;
 
-    /// Learns of an event that this process caused in a segment: a master that lacks it has
-    /// gone back to an older state.
-    fn learn(&self, segment: &Segment, event: EntryId);
+    /// Learns of a transfer that left a segment or arrived there: a master that has no record
+    /// of it has gone back to an older state.
+    fn learn(&self, segment: &Segment, transfer: &str);
 }
 
 /// A handle on the shared connection; cloning it is cheap.
@@ -287,13 +286,6 @@ impl RedisLink {
     /// guard stays.
     pub(crate) fn guard(&self, guard: &Arc<dyn Guard>) {
         let _ = self.shared.guard.set(Arc::clone(guard));
-    }
-
-    /// Has the guard learn of an event that this process caused in a segment on this master.
-    pub(crate) fn learn(&self, segment: &Segment, event: EntryId) {
-        if let Some(guard) = self.shared.guard.get() {
-            guard.learn(segment, event);
-        }
     }
 
     /// Whether the connection of this life was checked.

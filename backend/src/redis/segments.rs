@@ -8,13 +8,12 @@
 //! all on the same one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
-use seckill_core::stock::ledger::EntryId;
 use tokio::time::Instant;
 
 use crate::config::cluster_node;
@@ -57,6 +56,7 @@ pub struct Segments {
     /// The main Redis.
     main: RedisLink,
     home: Home,
+    guard: Arc<OnceLock<Arc<dyn Guard>>>,
 }
 
 #[derive(Debug, Clone)]
@@ -83,6 +83,7 @@ impl Segments {
         Self {
             main: redis.clone(),
             home: Home::Masters(Arc::new([redis])),
+            guard: Arc::default(),
         }
     }
 
@@ -105,6 +106,7 @@ impl Segments {
             return Ok(Self {
                 main: main.clone(),
                 home: Home::Masters(links?.into()),
+                guard: Arc::default(),
             });
         }
         if nodes.len() < urls.len() {
@@ -117,6 +119,7 @@ impl Segments {
         Ok(Self {
             main: main.clone(),
             home: Home::Cluster(Cluster::following(seeds?)),
+            guard: Arc::default(),
         })
     }
 
@@ -126,8 +129,10 @@ impl Segments {
         &self.main
     }
 
-    /// Has every new connection to a master checked from now on, before a caller gets it.
+    /// Has every new connection to a master checked from now on, before a caller gets it. The
+    /// first guard stays.
     pub fn guard(&self, guard: &Arc<dyn Guard>) {
+        let _ = self.guard.set(Arc::clone(guard));
         match &self.home {
             Home::Masters(links) => links.iter().for_each(|link| link.guard(guard)),
             Home::Cluster(cluster) => cluster.guard(guard),
@@ -174,23 +179,15 @@ impl Segments {
         }
     }
 
-    /// Notes an event that this process caused in a segment: a connection to a master that
-    /// lacks it is not used ([`Guard::learn`]).
-    ///
-    /// # Errors
-    /// As [`Segments::link`].
-    pub async fn learn(
-        &self,
-        item: &Item,
-        number: u16,
-        event: EntryId,
-    ) -> Result<(), RedisLinkError> {
-        let segment = Segment {
-            item: item.clone(),
-            number,
-        };
-        self.link(item, number).await?.learn(&segment, event);
-        Ok(())
+    /// Notes a transfer that left a segment or arrived there ([`Guard::learn`]).
+    pub fn learn(&self, item: &Item, number: u16, transfer: &str) {
+        if let Some(guard) = self.guard.get() {
+            let segment = Segment {
+                item: item.clone(),
+                number,
+            };
+            guard.learn(&segment, transfer);
+        }
     }
 
     /// Whether Redis refused a command because another master holds the segment by now, or

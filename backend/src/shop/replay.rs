@@ -481,6 +481,7 @@ fn call(
         file: entry.file,
         seq: entry.seq,
         before,
+        at_ms: request.at_ms,
     };
     replay::replay(&segment.item, segment.number, record, &purchase)
 }

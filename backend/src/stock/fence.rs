@@ -4,8 +4,8 @@
 //! second of the append-only file lost) is consistent in itself, and would sell a second
 //! time what was sold since. So every new connection to a master is checked before
 //! anything is done by it: the last event of each of its segments is compared with the
-//! last one that the archive has, and with the last one that this process caused; and its
-//! records of buyers with what this process sold, since others may have sold from the older
+//! last one that the archive has, and with the last one of this process's purchases; and its
+//! records with what this process sold and moved, since others may have sold from the older
 //! Redis before. A segment that is behind is halted, by a field of its stock that every
 //! script heeds.
 //!
@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::streams::StreamInfoStreamReply;
-use redis::{FromRedisValue as _, RedisResult, Value};
+use redis::{FromRedisValue as _, RedisError, RedisResult, Value};
 use seckill_core::journal::request::Request;
 use seckill_core::keys;
 use seckill_core::stock::ledger::EntryId;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::now_ms;
 use crate::redis::segments::{Segment, Segments};
@@ -39,7 +39,7 @@ mod lost;
 mod sold;
 
 use later::Unread;
-use lost::Forgot;
+use lost::{Forgot, Lacks};
 use sold::Sold;
 
 /// Longest wait for the archive: a database that hangs must not keep a Redis that is
@@ -89,9 +89,7 @@ struct Behind {
     segment: Segment,
     /// Its last event.
     has: EntryId,
-    /// The last event that somebody else knows; its own last one if it has gone back once more
-    /// before what it had forgotten was made again.
-    known: EntryId,
+    lacks: Lacks,
 }
 
 impl Fence {
@@ -177,7 +175,8 @@ impl Fence {
         }
         // What others know is read first: others sell meanwhile, and what Redis says must not
         // be older than that.
-        let mut archived = self.archived(&here).await;
+        let deadline = Instant::now() + ARCHIVE_PATIENCE;
+        let archived = self.archived(&here, deadline).await;
         let sold: Vec<Option<EntryId>> = here.iter().map(|it| self.sold.last(it)).collect();
         let mut conn = link.conn_unguarded().await?;
         let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut conn).await?;
@@ -191,33 +190,34 @@ impl Fence {
         let at_ms = seconds * 1000 + micros / 1000;
         let mut check = Check::default();
         for ((segment, sold), reply) in here.into_iter().zip(sold).zip(replies) {
+            if has_moved(&reply) {
+                continue;
+            }
             let has = last_event(reply)?;
-            let in_archive = archived.as_mut().and_then(|it| it.remove(&segment));
-            let newer = in_archive.max(sold).filter(|known| *known > has);
-            let is_readable = archived.is_some();
+            let in_archive = archived.get(&segment).copied();
+            let newer = in_archive.flatten().max(sold).filter(|known| *known > has);
+            // The archive is asked again only if it has answered.
+            let until = in_archive.map(|_| deadline);
             let forgot = match newer {
-                Some(known) => Forgot::Event(known),
-                None => self.forgot(&mut conn, &segment, is_readable).await?,
+                Some(known) => Forgot::This(Lacks::Newer(known)),
+                None => self.forgot(&mut conn, &segment, until).await?,
             };
-            // It has forgotten for the second time, before that was made again.
-            let forgot = match forgot {
-                Forgot::Event(_) => forgot,
-                _ if self.forgot_again(&mut conn, &segment).await? => Forgot::Event(has),
-                _ => forgot,
+            let unread = |replaced| Unread {
+                link: link.clone(),
+                segment: segment.clone(),
+                has,
+                at_ms,
+                replaced,
             };
             match forgot {
-                Forgot::Event(known) => check.behind.push(Behind {
+                Forgot::This(lacks) => check.behind.push(Behind {
                     segment,
                     has,
-                    known,
+                    lacks,
                 }),
-                Forgot::Nothing if is_readable => {}
-                Forgot::Nothing | Forgot::Unknown => check.unread.push(Unread {
-                    link: link.clone(),
-                    segment,
-                    has,
-                    at_ms,
-                }),
+                Forgot::Unknown(replaced) => check.unread.push(unread(replaced)),
+                Forgot::Nothing if in_archive.is_none() => check.unread.push(unread(Vec::new())),
+                Forgot::Nothing => {}
             }
         }
         Ok(check)
@@ -231,6 +231,7 @@ impl Fence {
     ) -> Result<Vec<Segment>, RedisLinkError> {
         let now_ms = now_ms();
         let mut here = Vec::new();
+        let mut known = HashSet::new();
         for (item, entry) in products {
             let window = entry.window;
             if window.opens_ms > now_ms || window.ends_ms.saturating_add(COOLING_MS) < now_ms {
@@ -239,6 +240,7 @@ impl Fence {
             for segment in Segment::all(item, entry) {
                 let home = self.segments.link(item, segment.number).await?;
                 if home.is_same(link) {
+                    known.insert(segment.clone());
                     here.push(segment);
                 }
             }
@@ -247,38 +249,45 @@ impl Fence {
         // Redis: what this process sold itself it knows without it.
         for segment in self.sold.recent(now_ms) {
             let home = self.segments.link(&segment.item, segment.number).await?;
-            if home.is_same(link) && !here.contains(&segment) {
+            if home.is_same(link) && !known.contains(&segment) {
                 here.push(segment);
             }
         }
         Ok(here)
     }
 
-    /// The last event of each segment that the archive has; `None` if it cannot be read now.
-    async fn archived(&self, segments: &[Segment]) -> Option<HashMap<Segment, EntryId>> {
+    /// The last event of each segment that the archive has, of those that can be read until
+    /// then.
+    async fn archived(
+        &self,
+        segments: &[Segment],
+        deadline: Instant,
+    ) -> HashMap<Segment, Option<EntryId>> {
+        let mut last = HashMap::with_capacity(segments.len());
         let read = async {
             let store = self.store.get().await?;
-            let mut last = HashMap::with_capacity(segments.len());
             for segment in segments {
-                if let Some(id) = store.last_archived(&segment.item, segment.number).await? {
-                    last.insert(segment.clone(), id);
-                }
+                let id = store.last_archived(&segment.item, segment.number).await?;
+                last.insert(segment.clone(), id);
             }
-            Ok::<_, StoreError>(last)
+            Ok::<_, StoreError>(())
         };
-        match timeout(ARCHIVE_PATIENCE, read).await {
-            Ok(Ok(last)) => Some(last),
+        let read = timeout_at(deadline, read).await;
+        let (segments, read_in_time) = (segments.len(), last.len());
+        match read {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(%error, "Redis is compared with what this process sold, and with the archive later: it cannot be read");
-                None
+                tracing::warn!(%error, segments, read_in_time, "Redis is compared with what this process sold, and with the archive later: it cannot be read");
             }
             Err(_) => {
                 tracing::warn!(
-                    "Redis is compared with what this process sold, and with the archive later: the database does not respond"
+                    segments,
+                    read_in_time,
+                    "Redis is compared with what this process sold, and with the rest of the archive later: the database takes more than {ARCHIVE_PATIENCE:?}"
                 );
-                None
             }
         }
+        last
     }
 
     /// Halts segments, and then keeps what they have forgotten of this process's sales.
@@ -290,18 +299,16 @@ impl Fence {
         for Behind {
             segment,
             has,
-            known,
+            lacks,
         } in behind
         {
-            let reason = format!("behind|{has}|{known}");
+            let reason = format!("behind|{has}|{lacks}");
             let halt = scripts::stock::halt(&segment.item, segment.number, &reason);
             failed = failed.and(halt.run(&mut conn).await.map(|_| ()));
-            let master = link.address();
-            if known == has {
-                tracing::error!(%segment, master, %has, "this Redis has gone back once more, before what it had forgotten was made again: the segment is halted until it is healed");
-            } else {
-                tracing::error!(%segment, master, %has, %known, "this Redis is older than what was sold from it: the segment is halted until it is healed");
-            }
+            tracing::error!(
+                %segment, master = link.address(), last_event = %has, %lacks,
+                "this Redis is older than what was sold from it: the segment is halted until it is healed"
+            );
             self.note_halted(segment);
         }
         failed?;
@@ -326,8 +333,8 @@ impl Fence {
 }
 
 impl Guard for Fence {
-    fn learn(&self, segment: &Segment, event: EntryId) {
-        self.sold.learn(segment, event, now_ms());
+    fn learn(&self, segment: &Segment, transfer: &str) {
+        self.sold.learn(segment, transfer, now_ms());
     }
 
     fn admit<'a>(&'a self, link: &'a RedisLink, life: u64) -> Admission<'a> {
@@ -371,6 +378,12 @@ async fn follow(fence: Weak<Fence>) {
         connects.join_all().await;
         tokio::time::sleep(FOLLOW).await;
     }
+}
+
+/// Whether a Cluster's slot has left this master, or is about to: it takes what it has along.
+fn has_moved(reply: &RedisResult<Value>) -> bool {
+    let code = reply.as_ref().err().and_then(RedisError::code);
+    matches!(code, Some("MOVED" | "ASK"))
 }
 
 /// The id of a stream's last event; 0-0 if there is no stream.

@@ -32,11 +32,12 @@ pub(super) async fn note(
     pipe.exec_async(conn).await
 }
 
-/// Whether all of these are noted.
+/// Whether the segment knows that all of these wait to be made again, or has ended waiting
+/// for some (`lua/stock/resume.lua`).
 ///
 /// # Errors
 /// Redis is away, or refuses.
-pub(super) async fn are_noted(
+pub(super) async fn are_known(
     conn: &mut MultiplexedConnection,
     segment: &Segment,
     purchases: &[Request],
@@ -44,11 +45,14 @@ pub(super) async fn are_noted(
     if purchases.is_empty() {
         return Ok(true);
     }
-    let key = keys::forgotten(&segment.item, segment.number);
-    let mut read = redis::cmd("SMISMEMBER");
-    read.arg(key).arg(names(purchases));
-    let noted: Vec<bool> = read.query_async(conn).await?;
-    Ok(!noted.contains(&false))
+    let Segment { item, number } = segment;
+    let mut read = redis::pipe();
+    read.cmd("SMISMEMBER")
+        .arg(keys::forgotten(item, *number))
+        .arg(names(purchases));
+    read.hexists(keys::stock(item, *number), keys::STOCK_GAVE_UP);
+    let (noted, gave_up): (Vec<bool>, bool) = read.query_async(conn).await?;
+    Ok(gave_up || !noted.contains(&false))
 }
 
 /// Notes that these will not be made again.

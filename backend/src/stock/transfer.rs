@@ -6,7 +6,7 @@
 //! source's transit hash says how many items go to which segment.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use seckill_core::ids::Item;
@@ -18,6 +18,10 @@ use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
 use crate::time::periodic::Passes;
+
+/// How long after they have left items may arrive. A source that has gone back to before
+/// they left is healed one second after it was halted, and then they are for sale there.
+const ON_THE_WAY: Duration = Duration::from_millis(500);
 
 /// When unfinished transfers are finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,22 +107,49 @@ pub async fn withdraw(
     items: u64,
 ) -> Result<u64, RedisLinkError> {
     let out = TransferStep::Out { wanted: items };
-    step(segments, item, (from, to), out, id).await
+    let left = step(segments, item, (from, to), out, id).await?;
+    if left > 0 {
+        segments.learn(item, from, id);
+    }
+    Ok(left)
 }
 
 /// The second half: puts the `items` of transfer `id` up for sale in segment
-/// `to`, and notes at the source that they arrived. May be repeated.
+/// `to`, and notes at the source that they arrived. May be repeated. To be called as soon as
+/// it is known that they have left.
 ///
 /// # Errors
-/// A master is away or refuses.
+/// A master is away or refuses; the destination's took too long to be reached.
 pub async fn deliver(
+    segments: &Segments,
+    item: &Item,
+    ends: (u16, u16),
+    id: &str,
+    items: u64,
+) -> Result<(), RedisLinkError> {
+    deliver_since(Instant::now(), segments, item, ends, id, items).await
+}
+
+/// The same of items that had left at `since`.
+async fn deliver_since(
+    since: Instant,
     segments: &Segments,
     item: &Item,
     (from, to): (u16, u16),
     id: &str,
     items: u64,
 ) -> Result<(), RedisLinkError> {
+    // Its connection may have to be checked first.
+    let destination = segments.link(item, to).await?;
+    segments.conn(item, to).await?;
+    if since.elapsed() > ON_THE_WAY {
+        return Err(RedisLinkError::Away {
+            address: destination.address().to_owned(),
+            reason: format!("it took more than {ON_THE_WAY:?}, for items of transfer {id}"),
+        });
+    }
     step(segments, item, (to, from), TransferStep::In { items }, id).await?;
+    segments.learn(item, to, id);
     step(segments, item, (from, to), TransferStep::Done, id).await?;
     Ok(())
 }
@@ -132,13 +163,7 @@ async fn step(
 ) -> Result<u64, RedisLinkError> {
     let mut conn = segments.conn(item, ends.0).await?;
     let call = scripts::stock::transfer(item, ends, id, step);
-    let (items, event) = call.run(&mut conn).await?;
-    if let Some(event) = event {
-        // Before the other end is touched: should this master forget it, the items would be
-        // for sale in both segments, or in none.
-        segments.learn(item, ends.0, event).await?;
-    }
-    Ok(items)
+    Ok(call.run(&mut conn).await?)
 }
 
 /// Finishes transfers that were left unfinished, until `stop`. Several instances do no
@@ -182,9 +207,11 @@ async fn finish(
 ) -> Result<(), RedisLinkError> {
     let mut conn = link.conn().await?;
     for Segment { item, number } in with_transit(&mut conn, sources).await? {
+        let since = Instant::now();
         for left in overdue(&mut conn, &item, number, in_flight).await? {
             let Overdue { id, items, to } = left;
-            match deliver(segments, &item, (number, to), &id, items).await {
+            segments.learn(&item, number, &id);
+            match deliver_since(since, segments, &item, (number, to), &id, items).await {
                 Ok(()) => {
                     tracing::info!(%item, items, from = number, to, "an unfinished transfer of stock was finished");
                 }

@@ -117,6 +117,7 @@ impl Store {
         events: &[EntryId],
     ) -> Result<HashSet<EntryId>, StoreError> {
         let mut found = HashSet::with_capacity(events.len());
+        let wanted: HashSet<EntryId> = events.iter().copied().collect();
         for events in events.chunks(ROWS as usize) {
             let mut query =
                 QueryBuilder::<Any>::new("SELECT entry_ms, entry_seq FROM ledger WHERE round = ");
@@ -135,7 +136,7 @@ impl Store {
                 found.insert(entry_id(row)?);
             }
         }
-        found.retain(|event| events.contains(event));
+        found.retain(|event| wanted.contains(event));
         Ok(found)
     }
 

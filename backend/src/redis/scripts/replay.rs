@@ -32,6 +32,9 @@ pub struct Record {
     /// Number of the record of that file that was replayed on the segment before it; 0
     /// if none was.
     pub before: u64,
+    /// When the request was admitted, or when the purchase was made that the segment has
+    /// forgotten, epoch ms.
+    pub at_ms: u64,
 }
 
 /// What became of a journalled request.
@@ -79,6 +82,7 @@ pub fn replay(item: &Item, segment: u16, record: Record, it: &Purchase<'_>) -> C
         .arg(record.file.to_string())
         .arg(record.seq)
         .arg(record.before)
-        .arg(KEEP_REPLAYED_MS);
+        .arg(KEEP_REPLAYED_MS)
+        .arg(record.at_ms);
     purchase_arguments(call, item, segment, it)
 }

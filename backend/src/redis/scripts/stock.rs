@@ -379,21 +379,15 @@ pub enum TransferStep {
     Done,
 }
 
-/// One step of transfer `id`, at segment `here`; segment `other` is at the other end. Replies
-/// the event, too, if there is a new one.
+/// One step of transfer `id`, at segment `here`; segment `other` is at the other end.
 #[must_use]
-pub fn transfer(
-    item: &Item,
-    (here, other): (u16, u16),
-    id: &str,
-    step: TransferStep,
-) -> Call<(u64, Option<EntryId>)> {
+pub fn transfer(item: &Item, (here, other): (u16, u16), id: &str, step: TransferStep) -> Call<u64> {
     let (step, items) = match step {
         TransferStep::Out { wanted } => ("out", wanted),
         TransferStep::In { items } => ("in", items),
         TransferStep::Done => ("done", 0),
     };
-    Call::decoded(&TRANSFER, 5, moved_items)
+    Call::new(&TRANSFER, 5)
         .arg(keys::stock(item, here))
         .arg(keys::transit(item, here))
         .arg(keys::transfers(item, here))
@@ -406,14 +400,6 @@ pub fn transfer(
         .arg(item.round())
         .arg(item.product())
         .arg(here)
-}
-
-fn moved_items(reply: Value) -> RedisResult<(u64, Option<EntryId>)> {
-    let Value::Array(_) = reply else {
-        return Ok((from_redis_value(reply)?, None));
-    };
-    let (items, event): (u64, String) = from_redis_value(reply)?;
-    Ok((items, EntryId::parse(&event)))
 }
 
 /// What a rebuild of a segment was planned with, and the plan.

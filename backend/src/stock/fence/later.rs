@@ -8,6 +8,7 @@ use seckill_core::keys;
 use seckill_core::stock::ledger::EntryId;
 use tokio::time::timeout;
 
+use super::lost::Lacks;
 use super::{Behind, Fence, last_event};
 use crate::redis::segments::Segment;
 use crate::redis::{RedisLink, RedisLinkError};
@@ -28,11 +29,14 @@ pub(super) struct Unread {
     /// When it was read, by its master's clock, in ms: what is older than that and behind
     /// its last event, it has forgotten.
     pub at_ms: u64,
+    /// Events of this process's sales that it did not have then, and that are forgotten unless
+    /// the archive has them.
+    pub replaced: Vec<EntryId>,
 }
 
 /// Why a segment is not compared with the archive yet.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LaterError {
+enum LaterError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -47,9 +51,16 @@ impl Fence {
         }
         let mut waiting = self.unread();
         let is_idle = waiting.is_empty();
-        for unread in unread {
-            // This look includes an earlier one with the same last event.
-            waiting.retain(|it| (&it.segment, it.has) != (&unread.segment, unread.has));
+        for mut unread in unread {
+            // This look includes an earlier one with the same last event, but for sales that
+            // are not remembered any more.
+            waiting.retain(|it| {
+                let is_included = (&it.segment, it.has) == (&unread.segment, unread.has);
+                if is_included {
+                    unread.replaced.extend(&it.replaced);
+                }
+                !is_included
+            });
             waiting.push(unread);
         }
         if let Some(own) = self.own.upgrade().filter(|_| is_idle) {
@@ -98,13 +109,13 @@ impl Fence {
         let Segment { item, number } = &unread.segment;
         let store = self.store.get().await?;
         let known = store.last_archived_before(item, *number, unread.at_ms);
-        let behind = |has, known| Behind {
+        let behind = |has, lacks| Behind {
             segment: unread.segment.clone(),
             has,
-            known,
+            lacks,
         };
         if let Some(known) = known.await?.filter(|known| *known > unread.has) {
-            return Ok(Some(behind(unread.has, known)));
+            return Ok(Some(behind(unread.has, Lacks::Newer(known))));
         }
         let newest = store.last_archived(item, *number).await?;
         let mut conn = unread.link.conn_unguarded().await?;
@@ -112,10 +123,10 @@ impl Fence {
         read.arg("STREAM").arg(keys::outbox(item, *number));
         let has = last_event(read.query_async(&mut conn).await).map_err(RedisLinkError::from)?;
         if let Some(known) = newest.filter(|known| *known > has) {
-            return Ok(Some(behind(has, known)));
+            return Ok(Some(behind(has, Lacks::Newer(known))));
         }
-        let replaced = self.replaced_and_forgotten(&mut conn, &unread.segment);
-        Ok(replaced.await?.map(|known| behind(has, known)))
+        let replaced = self.unarchived(&unread.segment, &unread.replaced).await?;
+        Ok(replaced.map(|event| behind(has, Lacks::Purchase(event))))
     }
 
     fn unread(&self) -> MutexGuard<'_, Vec<Unread>> {

@@ -1,12 +1,13 @@
-//! What a segment has forgotten of this process's sales.
+//! What a segment has forgotten of what this process sold and moved.
 //!
 //! The segment's last event says little of that: another process may have connected to the
 //! older Redis before, and sold; and a rebuild gives the purchases that it finds in the orders
 //! new events. But each purchase leaves a record of its buyer, which only a newer one of the
 //! same buyer replaces. What was replaced has its event, in the stream or in the archive,
-//! unless it was sold to this very buyer a second time.
+//! unless it was sold to this very buyer a second time. A transfer is on record at either end.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamRangeReply;
@@ -15,10 +16,9 @@ use seckill_core::keys;
 use seckill_core::orders::purchase::BuyerRecord;
 use seckill_core::stock::ledger::EntryId;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use super::later::LaterError;
-use super::{ARCHIVE_PATIENCE, Behind, Fence};
+use super::{Behind, Fence};
 use crate::redis::RedisLinkError;
 use crate::redis::segments::Segment;
 use crate::stock::forgotten;
@@ -30,7 +30,7 @@ const BATCH: usize = 1_000;
 /// Purchases of a segment, each with its event.
 type Purchases = Vec<(EntryId, Request)>;
 
-/// What a segment does not have of this process's sales.
+/// What a segment does not have of what this process sold and moved.
 #[derive(Debug, Default)]
 struct Lost {
     /// Without a record of their buyers, in order.
@@ -38,62 +38,85 @@ struct Lost {
     /// Replaced by later purchases of the same buyers, and not in the stream of events any
     /// more, or never: the archive tells which.
     replaced: Vec<EntryId>,
+    /// Transfers from there or to there.
+    transfers: Vec<String>,
 }
 
-/// Whether a segment has forgotten something of this process's sales.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Something that a segment has forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lacks {
+    /// An event that is newer than its last one, and perhaps others before it.
+    Newer(EntryId),
+    /// The purchase of this event.
+    Purchase(EntryId),
+    /// This transfer.
+    Transfer(String),
+    /// What it had forgotten before, and what was to be made again.
+    Again,
+}
+
+impl fmt::Display for Lacks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Newer(event) => write!(f, "event {event}"),
+            Self::Purchase(event) => write!(f, "purchase {event}"),
+            Self::Transfer(id) => write!(f, "transfer {id}"),
+            Self::Again => f.write_str("what it had forgotten before"),
+        }
+    }
+}
+
+/// Whether a segment has forgotten something.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Forgot {
     /// It has not.
     Nothing,
-    /// This event, and perhaps others before it.
-    Event(EntryId),
-    /// That depends on the archive, which cannot be read now.
-    Unknown,
+    /// This, and perhaps more.
+    This(Lacks),
+    /// If the archive, which cannot be read now, has not all of these events.
+    Unknown(Vec<EntryId>),
 }
 
 impl Fence {
-    /// Whether the segment has forgotten something of this process's sales. The archive is
-    /// only asked if it `is_readable`.
+    /// Whether the segment has forgotten something that this process sold or moved. The
+    /// archive is asked until the deadline, if there is one.
     pub(super) async fn forgot(
         &self,
         conn: &mut MultiplexedConnection,
         segment: &Segment,
-        is_readable: bool,
+        deadline: Option<Instant>,
     ) -> Result<Forgot, RedisLinkError> {
         let Lost {
             purchases,
             replaced,
+            transfers,
         } = self.lost(conn, segment).await?;
-        if let Some((event, _)) = purchases.last() {
-            return Ok(Forgot::Event(*event));
+        let purchase = purchases.last().map(|(event, _)| *event);
+        if let Some(event) = purchase {
+            return Ok(Forgot::This(Lacks::Purchase(event)));
+        }
+        if let Some(id) = transfers.into_iter().next() {
+            return Ok(Forgot::This(Lacks::Transfer(id)));
+        }
+        if self.forgot_again(conn, segment).await? {
+            return Ok(Forgot::This(Lacks::Again));
         }
         if replaced.is_empty() {
             return Ok(Forgot::Nothing);
         }
-        if !is_readable {
-            return Ok(Forgot::Unknown);
-        }
-        let read = timeout(ARCHIVE_PATIENCE, self.unarchived(segment, &replaced)).await;
+        let Some(deadline) = deadline else {
+            return Ok(Forgot::Unknown(replaced));
+        };
+        let read = timeout_at(deadline, self.unarchived(segment, &replaced)).await;
         Ok(match read {
             Ok(Ok(None)) => Forgot::Nothing,
-            Ok(Ok(Some(event))) => Forgot::Event(event),
-            Ok(Err(_)) | Err(_) => Forgot::Unknown,
+            Ok(Ok(Some(event))) => Forgot::This(Lacks::Purchase(event)),
+            Ok(Err(_)) | Err(_) => Forgot::Unknown(replaced),
         })
     }
 
-    /// The last purchase of this process that neither the segment nor the archive has, though
-    /// its buyer has bought again since.
-    pub(super) async fn replaced_and_forgotten(
-        &self,
-        conn: &mut MultiplexedConnection,
-        segment: &Segment,
-    ) -> Result<Option<EntryId>, LaterError> {
-        let lost = self.lost(conn, segment).await?;
-        Ok(self.unarchived(segment, &lost.replaced).await?)
-    }
-
     /// The last of these events that is not in the archive.
-    async fn unarchived(
+    pub(super) async fn unarchived(
         &self,
         Segment { item, number }: &Segment,
         events: &[EntryId],
@@ -134,6 +157,11 @@ impl Fence {
             lost.replaced
                 .extend(events.filter(|(_, is)| !is).map(|(event, _)| *event));
         }
+        let transfers = self.sold.transfers(segment);
+        let known = are_known(conn, segment, &transfers).await?;
+        let transfers = transfers.into_iter().zip(known);
+        lost.transfers
+            .extend(transfers.filter(|(_, is)| !is).map(|(id, _)| id));
         Ok(lost)
     }
 
@@ -158,14 +186,14 @@ impl Fence {
     }
 
     /// Whether the segment has forgotten once more before something was made again: it is
-    /// neither on record nor noted.
-    pub(super) async fn forgot_again(
+    /// neither on record nor noted, and the segment has not ended waiting for it.
+    async fn forgot_again(
         &self,
         conn: &mut MultiplexedConnection,
         segment: &Segment,
     ) -> Result<bool, RedisLinkError> {
         let waiting = self.waiting(conn, segment).await?;
-        Ok(!forgotten::are_noted(conn, segment, &waiting).await?)
+        Ok(!forgotten::are_known(conn, segment, &waiting).await?)
     }
 
     /// Journals what these segments, which are halted, have forgotten of this process's sales.
@@ -195,7 +223,8 @@ impl Fence {
     }
 
     /// What was replaced is not made again, since its buyer has bought again: what it took,
-    /// the rebuild finds in the orders.
+    /// the rebuild finds in the orders. Nor are transfers: the rebuild puts the items where
+    /// either end says that they are.
     async fn journal(
         &self,
         conn: &mut MultiplexedConnection,
@@ -205,13 +234,18 @@ impl Fence {
         let Lost {
             purchases,
             replaced,
+            transfers,
         } = lost;
+        self.sold.forget_transfers(segment, &transfers);
         let mut kept: HashSet<EntryId> = replaced.into_iter().collect();
         let Some(journal) = self.forgotten.as_ref().filter(|_| !purchases.is_empty()) else {
             kept.extend(purchases.iter().map(|(event, _)| *event));
             return self.sold.forget(segment, &kept, *has);
         };
-        let requests = purchases.iter().map(|(_, request)| request.clone());
+        let requests = purchases.iter().map(|(event, request)| Request {
+            at_ms: event.ms,
+            ..request.clone()
+        });
         let outcomes = journal.append_all(requests.collect()).await;
         let mut count = 0_usize;
         let mut failed = Vec::new();
@@ -249,6 +283,26 @@ async fn records(
     let records: Vec<Option<String>> = read.query_async(conn).await?;
     let parsed = records.into_iter().map(|it| BuyerRecord::parse(&it?));
     Ok(parsed.collect())
+}
+
+/// Of each of these transfers, whether the segment has a record of it.
+async fn are_known(
+    conn: &mut MultiplexedConnection,
+    Segment { item, number }: &Segment,
+    transfers: &[String],
+) -> Result<Vec<bool>, RedisLinkError> {
+    if transfers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut read = redis::pipe();
+    for key in [keys::transit(item, *number), keys::transfers(item, *number)] {
+        read.cmd("HMGET").arg(key).arg(transfers);
+    }
+    let (open, done): (Vec<Option<String>>, Vec<Option<String>>) = read.query_async(conn).await?;
+    let known = open.iter().zip(&done);
+    Ok(known
+        .map(|(open, done)| open.is_some() || done.is_some())
+        .collect())
 }
 
 /// Of each of these events, whether the segment's stream has it.

@@ -1,5 +1,5 @@
-//! What this process sold lately: by segment, with the event that says so; and the last event
-//! that it caused there, whatever that was.
+//! What this process sold lately: by segment, with the event that says so; and the transfers
+//! that it made.
 //!
 //! The archive is behind by less than a second, or by as long as the database is away.
 //! What is in the archive need not be here, but nobody says so; hence a bound.
@@ -16,7 +16,9 @@ use crate::sale::catalogue::Products;
 
 /// Most purchases kept of a segment.
 const MOST: usize = 50_000;
-/// For how long a purchase is kept, in ms.
+/// Most transfers kept of a segment; blocks are halves, so that they are few.
+const MOST_TRANSFERS: usize = 1_000;
+/// For how long a purchase or a transfer is kept, in ms.
 const KEEP_MS: u64 = 120_000;
 /// For how long the last event of a segment is kept that sells nothing any more, in ms, if
 /// it is not known that its round has retired.
@@ -33,9 +35,9 @@ pub(super) struct Sold {
 #[derive(Debug, Default)]
 struct Recent {
     last: Option<EntryId>,
-    /// When the last event was noted, in ms.
-    noted_ms: u64,
     purchases: VecDeque<(EntryId, u64, Request)>,
+    /// Ids of transfers from here or to here, each with when it was noted, in ms.
+    transfers: VecDeque<(String, u64)>,
 }
 
 impl Sold {
@@ -53,24 +55,39 @@ impl Sold {
     ) {
         let mut segments = self.segments();
         self.sweep(&mut segments, products, now_ms);
-        let Some(recent) = noted(&mut segments, segment, event, now_ms) else {
+        let Some(recent) = entry(&mut segments, segment) else {
             return;
         };
+        recent.last = recent.last.max(Some(event));
         recent.purchases.push_back((event, now_ms, request));
-        let is_old = |at_ms: u64| at_ms.saturating_add(KEEP_MS) < now_ms;
         while recent.purchases.len() > MOST
             || recent
                 .purchases
                 .front()
-                .is_some_and(|(_, at_ms, _)| is_old(*at_ms))
+                .is_some_and(|(_, at_ms, _)| is_over(*at_ms, KEEP_MS, now_ms))
         {
             recent.purchases.pop_front();
         }
     }
 
-    /// Notes an event that is no purchase.
-    pub(super) fn learn(&self, segment: &Segment, event: EntryId, now_ms: u64) {
-        noted(&mut self.segments(), segment, event, now_ms);
+    /// Notes a transfer.
+    pub(super) fn learn(&self, segment: &Segment, transfer: &str, now_ms: u64) {
+        let mut segments = self.segments();
+        self.sweep(&mut segments, None, now_ms);
+        let Some(recent) = entry(&mut segments, segment) else {
+            return;
+        };
+        let transfers = &mut recent.transfers;
+        if transfers.iter().all(|(id, _)| id != transfer) {
+            transfers.push_back((transfer.to_owned(), now_ms));
+        }
+        while transfers.len() > MOST_TRANSFERS
+            || transfers
+                .front()
+                .is_some_and(|(_, at_ms)| is_over(*at_ms, KEEP_MS, now_ms))
+        {
+            transfers.pop_front();
+        }
     }
 
     /// Forgets the purchases of segments that sell no more, once in the time that they are
@@ -82,7 +99,7 @@ impl Sold {
         products: Option<&Products>,
         now_ms: u64,
     ) {
-        let is_old = |at_ms: u64, keep_ms: u64| at_ms.saturating_add(keep_ms) < now_ms;
+        let is_old = |at_ms, keep_ms| is_over(at_ms, keep_ms, now_ms);
         if !is_old(self.swept_ms.load(Ordering::Relaxed), KEEP_MS) {
             return;
         }
@@ -92,20 +109,27 @@ impl Sold {
             if newest.is_some_and(|(_, at_ms, _)| is_old(*at_ms, KEEP_MS)) {
                 recent.purchases = VecDeque::new();
             }
+            let newest = recent.transfers.back();
+            if newest.is_some_and(|(_, at_ms)| is_old(*at_ms, KEEP_MS)) {
+                recent.transfers = VecDeque::new();
+            }
             let is_listed = products.is_none_or(|it| it.contains_key(&segment.item));
-            let is_over = recent
+            let sells_no_more = recent
                 .last
                 .is_none_or(|last| !is_listed || is_old(last.ms, KEEP_LAST_MS));
-            !(recent.purchases.is_empty() && is_over)
+            !(recent.purchases.is_empty() && recent.transfers.is_empty() && sells_no_more)
         });
     }
 
-    /// The segments in which this process has caused events while it keeps what it sold.
+    /// The segments that this process has sold from, or moved items between, while it keeps
+    /// what it sold.
     pub(super) fn recent(&self, now_ms: u64) -> Vec<Segment> {
         let segments = self.segments();
         let recent = segments.iter().filter(|(_, recent)| {
-            let is_known = recent.last.is_some() || !recent.purchases.is_empty();
-            is_known && recent.noted_ms.saturating_add(KEEP_MS) >= now_ms
+            let sold = recent.purchases.back().map(|(_, at_ms, _)| *at_ms);
+            let moved = recent.transfers.back().map(|(_, at_ms)| *at_ms);
+            let newest = sold.max(moved);
+            newest.is_some_and(|at_ms| !is_over(at_ms, KEEP_MS, now_ms))
         });
         recent.map(|(segment, _)| segment.clone()).collect()
     }
@@ -126,6 +150,14 @@ impl Sold {
         kept
     }
 
+    /// The transfers that are kept of a segment.
+    pub(super) fn transfers(&self, segment: &Segment) -> Vec<String> {
+        let segments = self.segments();
+        let transfers = segments.get(segment).into_iter();
+        let kept = transfers.flat_map(|recent| &recent.transfers);
+        kept.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Forgets the purchases of these events, and the last event with them: whoever makes
     /// them again notes them again. `has` is the last event that the segment has: what is
     /// newer, it gets back without its event, or not at all.
@@ -136,22 +168,29 @@ impl Sold {
             recent.last = newest.filter(|id| *id <= has);
         }
     }
+
+    /// Forgets these transfers.
+    pub(super) fn forget_transfers(&self, segment: &Segment, transfers: &[String]) {
+        if let Some(recent) = self.segments().get_mut(segment) {
+            recent.transfers.retain(|(id, _)| !transfers.contains(id));
+        }
+    }
 }
 
-/// The segment's entry, with this event as its last one if it is newer.
-fn noted<'a>(
+/// The segment's entry, which is made if there is none.
+fn entry<'a>(
     segments: &'a mut HashMap<Segment, Recent>,
     segment: &Segment,
-    event: EntryId,
-    now_ms: u64,
 ) -> Option<&'a mut Recent> {
     if !segments.contains_key(segment) {
         segments.insert(segment.clone(), Recent::default());
     }
-    let recent = segments.get_mut(segment)?;
-    recent.last = recent.last.max(Some(event));
-    recent.noted_ms = now_ms;
-    Some(recent)
+    segments.get_mut(segment)
+}
+
+/// Whether what was noted at `at_ms` and is kept for `keep_ms` is not kept any more.
+fn is_over(at_ms: u64, keep_ms: u64, now_ms: u64) -> bool {
+    at_ms.saturating_add(keep_ms) < now_ms
 }
 
 #[cfg(test)]
@@ -213,6 +252,24 @@ mod tests {
             .filter(|it| !it.purchases.is_empty())
             .count();
         assert_eq!(kept, 1, "of a thousand rounds only the one that sells");
+    }
+
+    #[test]
+    fn transfers_are_known_for_as_long_as_purchases() {
+        let sold = Sold::default();
+        let segment = sell(&sold, 1, 1_000);
+        let later = 1_001 + KEEP_MS;
+        sold.learn(&segment, "t1", later);
+        sold.learn(&segment, "t2", later + 1);
+        sold.learn(&segment, "t1", later + 2);
+        assert_eq!(sold.transfers(&segment), ["t1", "t2"]);
+        assert_eq!(sold.recent(later + KEEP_MS), [segment.clone()]);
+        sold.forget_transfers(&segment, &["t1".to_owned()]);
+        assert_eq!(sold.transfers(&segment), ["t2"]);
+        sold.learn(&segment, "t3", later + 2 + KEEP_MS);
+        assert_eq!(sold.transfers(&segment), ["t3"]);
+        sell(&sold, 2, later + 3 * KEEP_MS);
+        assert!(sold.transfers(&segment).is_empty());
     }
 
     #[test]

@@ -6,15 +6,20 @@ use seckill::orders;
 use seckill::queue::{Queues, StreamsQueue};
 use seckill::redis::RedisLink;
 use seckill::redis::scripts::stock::Sold;
+use seckill::redis::segments::{Segment, Segments};
+use seckill::stock::fence::Fence;
+use seckill::store::LazyStore;
 use seckill_core::keys;
+use seckill_core::stock::ledger::EntryId;
 
 use super::{
     all_have_their_items, buys, forgetting, halted, heals, open, until_archived, until_it_sells,
     until_made_again,
 };
 use crate::common::shop::Shop;
-use crate::common::{eventually, item, scripts, stock};
+use crate::common::{eventually, item, now_ms, scripts, stock};
 use crate::journal::disk::request;
+use crate::stock_rebuild;
 
 /// Another process reaches an older Redis first, and knows nothing of what it lacks.
 async fn another_sells(link: &RedisLink) {
@@ -209,5 +214,92 @@ async fn who_bought_cancelled_and_bought_elsewhere_halts_nothing() {
     disconnect(&link).await;
     assert!(shop.buys("late", "r").await);
     assert_eq!(halted(&shop).await, None);
+    shop.shut().await;
+}
+
+/// Why it can happen: the database is away for minutes, and the queue survives. Simulated:
+/// what a process remembers of its sales is bounded by their number, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_archive_can_tell_is_asked_though_the_sale_has_gone_on() {
+    let shop = stock_rebuild::open(10).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let later = folder.path().join("later");
+    let link = RedisLink::lazy(&shop.redis.url()).unwrap();
+    let segments = Segments::on(link.clone());
+    let archive = LazyStore::at(&format!("sqlite://{}/seckill.db", later.display()), &[]);
+    let fence = Fence::around(link, segments.clone(), archive, None);
+    let home = Segment {
+        item: item(),
+        number: 1,
+    };
+    let before = |seq| EntryId {
+        ms: now_ms() - 10_000,
+        seq,
+    };
+    fence.note(&home, before(0), request("u0"), None);
+    another_sells_to(&shop.redis.link().await, "u0").await;
+    segments.conn(&item(), 1).await.unwrap();
+    assert_eq!(halted(&shop).await, None, "the archive cannot be read");
+    for seq in 1..=50_000 {
+        fence.note(&home, before(seq), request("crowd"), None);
+    }
+    let (_, database) = shop.database_url.split_once("://").unwrap();
+    let real = std::path::Path::new(database).parent().unwrap();
+    std::os::unix::fs::symlink(real, &later).unwrap();
+    let reason = eventually("it is halted", || halted(&shop)).await;
+    assert!(reason.contains("|purchase "), "{reason}");
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_bought_and_cancelled_twice_is_not_made_again() {
+    let mut shop = open(10).await;
+    shop.run_all();
+    shop.settle();
+    shop.redis.snapshot().await;
+    for request in ["r1", "r2"] {
+        eventually("they may buy", || async {
+            shop.buys("u0", request).await.then_some(())
+        })
+        .await;
+        let order = shop.until_ordered("u0").await;
+        let cancelled = shop
+            .post(&format!("/api/orders/{order}/cancel"), "u0")
+            .await;
+        assert_eq!(cancelled.0, StatusCode::OK);
+        eventually("the item is for sale again", || async {
+            (stock(&shop.link).await == (10, 0, 0)).then_some(())
+        })
+        .await;
+    }
+    until_archived(&shop, 5).await;
+    shop.redis.go_back().await;
+    until_halted(&shop, 2).await;
+    heals(&mut shop);
+    until_made_again(&shop).await;
+    until_it_sells(&shop).await;
+    shop.until_drained().await;
+    assert_eq!(stock(&shop.link).await, (10, 0, 0));
+    assert_eq!(shop.result("u0").await["status"], "cancelled");
+    shop.shut().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_segment_does_not_wait_for_any_more_does_not_halt_it_again() {
+    let mut shop = forgetting(10).await;
+    heals(&mut shop);
+    until_it_sells(&shop).await;
+    assert!(shop.journals().forgotten.waiting() > 0, "nobody replays");
+    disconnect(&shop.redis.link().await).await;
+    // This one's own buyers wait behind its journal.
+    eventually("it has connected again", || async {
+        (shop.get("/healthz", "").await.0 == StatusCode::OK).then_some(())
+    })
+    .await;
+    shop.result("u0").await;
+    assert_eq!(halted(&shop).await, None);
+    shop.replays();
+    until_made_again(&shop).await;
+    all_have_their_items(&shop, 0..6).await;
     shop.shut().await;
 }
