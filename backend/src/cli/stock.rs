@@ -2,7 +2,7 @@
 
 use crate::config::{Config, QueueKind};
 use crate::console::rounds::proposals;
-use crate::inspect::rebuild::{Options, RebuildError, Rebuilder, Report};
+use crate::inspect::rebuild::{Options, PutBack, RebuildError, Rebuilder, Report};
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::catalogue;
@@ -103,19 +103,11 @@ pub(crate) async fn run(config: &Config, command: StockCommand) -> anyhow::Resul
             };
             // A stopped system's Redis is started for this; a running one's is used.
             let alone = crate::up::redis_alone(config).await?;
-            let report = rebuild(config, &options).await;
+            let done = rebuild(config, &options).await;
             if let Some(alone) = alone {
                 alone.stop().await;
             }
-            let report = report?;
-            match json {
-                true => {
-                    let text = serde_json::to_string_pretty(&report)
-                        .context("the report cannot be written")?;
-                    say(&format!("{text}\n"))
-                }
-                false => say(&report.text(dry_run)),
-            }
+            tell_rebuilt(&done?, dry_run, json)
         }
         StockCommand::Adjust {
             round,
@@ -187,7 +179,26 @@ async fn show(config: &Config, only: Option<Item>, json: bool) -> anyhow::Result
     Ok(())
 }
 
-async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<Report> {
+/// Prints what was put back, and then fails if something was not.
+fn tell_rebuilt(done: &PutBack, dry_run: bool, json: bool) -> anyhow::Result<()> {
+    let PutBack { report, failed } = done;
+    let failed = sentences(failed);
+    if json {
+        let mut told = serde_json::to_value(report).context("the report cannot be written")?;
+        told["failed"] = json!(failed);
+        say(&format!("{told:#}\n"))?;
+    } else if failed.is_empty() || *report != Report::default() {
+        say(&report.text(dry_run))?;
+    }
+    anyhow::ensure!(failed.is_empty(), "{}", failed.join("\n"));
+    Ok(())
+}
+
+fn sentences(failed: &[RebuildError]) -> Vec<String> {
+    failed.iter().map(ToString::to_string).collect()
+}
+
+async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<PutBack> {
     let redis = RedisLink::connect(&config.redis_url).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let store = open_store(config).await?;
@@ -199,7 +210,7 @@ async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<Report> {
         queue_is_visible: config.queue == QueueKind::Streams,
     };
     let rebuild = rebuilder.rebuild(options);
-    let report = match options.dry_run {
+    let done = match options.dry_run {
         true => rebuild.await.map_err(Into::into),
         false => {
             let target = options.round.clone();
@@ -209,17 +220,22 @@ async fn rebuild(config: &Config, options: &Options) -> anyhow::Result<Report> {
                 detail: json!({}),
             };
             let act = async {
-                let report = rebuild.await?;
+                let done = rebuild.await?;
+                let PutBack { report, failed } = &done;
                 let items: Vec<&str> = report.products.iter().map(|it| &*it.item).collect();
-                let detail = json!({ "products": items, "rounds": report.published });
-                let is_empty = report.products.is_empty() && report.published.is_empty();
-                Ok((report, (!is_empty).then_some(detail)))
+                let mut detail = json!({ "products": items, "rounds": report.published });
+                if !failed.is_empty() {
+                    detail["failed"] = json!(sentences(failed));
+                    detail["outcome"] = "unknown".into();
+                }
+                let is_nothing = failed.is_empty() && *report == Report::default();
+                Ok((done, (!is_nothing).then_some(detail)))
             };
             recorded(&store, done, act, RebuildError::may_have_happened).await
         }
     };
     store.close().await;
-    report
+    done
 }
 
 async fn adjust(

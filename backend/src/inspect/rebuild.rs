@@ -100,6 +100,14 @@ pub enum RebuildError {
     /// The catalogue is not written.
     #[error("the stock was put back, but is not on sale: {0}; give the same command again")]
     Publish(#[from] PublishError),
+    /// One of the others, of a product that it does not name.
+    #[error("{item}: {source}")]
+    Of {
+        /// The product.
+        item: Item,
+        /// What failed.
+        source: Box<RebuildError>,
+    },
 }
 
 impl RebuildError {
@@ -107,6 +115,17 @@ impl RebuildError {
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         !matches!(self, Self::Running(_) | Self::NoSuchRound(_))
+    }
+
+    /// The same, with the product in its sentence.
+    fn of(self, item: &Item) -> Self {
+        match self {
+            error @ (Self::Read(_) | Self::Link(_) | Self::Store(_) | Self::Sites(_)) => Self::Of {
+                item: item.clone(),
+                source: Box::new(error),
+            },
+            names_it => names_it,
+        }
     }
 
     /// The product that stays as it is until a person decides.
@@ -142,9 +161,11 @@ pub struct Options {
 
 /// What was put back, and why the rest was not.
 #[derive(Debug, Default)]
-pub(super) struct PutBack {
-    pub(super) report: Report,
-    pub(super) failed: Vec<RebuildError>,
+pub struct PutBack {
+    /// What was put back, also of products of which the rest failed.
+    pub report: Report,
+    /// What failed, in the order of the rounds and their products.
+    pub failed: Vec<RebuildError>,
 }
 
 /// Rebuilds stock.
@@ -163,18 +184,17 @@ pub struct Rebuilder<'a> {
 }
 
 impl Rebuilder<'_> {
-    /// Rebuilds all stock that differs from the database. A repetition changes nothing.
+    /// Rebuilds all stock that differs from the database. A repetition changes nothing. One
+    /// product that fails keeps no other from being rebuilt and sold again.
     ///
     /// # Errors
-    /// The first [`RebuildError`]; everything else was rebuilt, and sells again.
-    pub async fn rebuild(&self, options: &Options) -> Result<Report, RebuildError> {
+    /// [`RebuildError`]: nothing was rebuilt.
+    pub async fn rebuild(&self, options: &Options) -> Result<PutBack, RebuildError> {
         let mut replays = Replays::default();
-        let done = self.put_back(options, &mut replays).await?;
+        let mut done = self.put_back(options, &mut replays).await?;
         let ended = replays.until_ended().await;
-        match done.failed.into_iter().next() {
-            Some(error) => Err(error),
-            None => Ok(ended.map(|()| done.report)?),
-        }
+        done.failed.extend(ended.err().map(Into::into));
+        Ok(done)
     }
 
     /// Rebuilds stock; what was halted of it replays journals from then on.
@@ -218,29 +238,42 @@ impl Rebuilder<'_> {
         let on_sale = self.is_on_sale(sold).await?;
         let failed_before = done.failed.len();
         for product in &round.products {
-            let replayed = async {
-                let item = item(&round, product)?;
-                let chosen = options.products.as_ref().filter(|_| on_sale);
-                if chosen.is_some_and(|chosen| !chosen.contains(&item)) {
-                    return Ok(());
-                }
-                let rebuilt = self.product(sold, product, on_sale, options).await?;
-                done.report.products.extend(rebuilt);
-                match options.dry_run {
-                    true => Ok(()),
-                    false => self.let_replay(sold, product, replays).await,
+            let item = match item(&round, product) {
+                Ok(item) => item,
+                Err(error) => {
+                    done.failed.push(error);
+                    continue;
                 }
             };
-            if let Err(error) = replayed.await {
-                done.failed.push(error);
+            let chosen = options.products.as_ref().filter(|_| on_sale);
+            if chosen.is_some_and(|chosen| !chosen.contains(&item)) {
+                continue;
             }
+            let mut written = Vec::new();
+            let rebuilt = self.product((sold, product), on_sale, options, &mut written);
+            let rebuilt = rebuilt.await;
+            let mut replayed = Ok(());
+            match rebuilt {
+                Ok(rebuilt) if options.dry_run => done.report.products.extend(rebuilt),
+                Ok(rebuilt) => {
+                    done.report.products.extend(rebuilt);
+                    replayed = self.let_replay(sold, product, replays).await;
+                }
+                Err(error) => {
+                    let partly = (!written.is_empty()).then(|| Rebuilt::partly(&item, written));
+                    done.report.products.extend(partly);
+                    replayed = Err(error);
+                }
+            }
+            done.failed
+                .extend(replayed.err().map(|error| error.of(&item)));
         }
         // A round goes on sale whole, with stock of every product.
         if !on_sale && done.failed.len() == failed_before {
-            done.report.published.push(round.id.clone());
             if !options.dry_run {
                 self.publish(sold).await?;
             }
+            done.report.published.push(round.id.clone());
         }
         Ok(())
     }
@@ -298,12 +331,14 @@ impl Rebuilder<'_> {
         Ok(())
     }
 
+    /// Rebuilds a product if it differs. The segments that have their plans are in
+    /// `written`, whatever becomes of the others.
     async fn product(
         &self,
-        sold: (&Round, &Stops),
-        product: &Product,
+        (sold, product): ((&Round, &Stops), &Product),
         on_sale: bool,
         options: &Options,
+        written: &mut Vec<SegmentRebuilt>,
     ) -> Result<Option<Rebuilt>, RebuildError> {
         let (item, entry) = (item(sold.0, product)?, publish::entry(sold, product));
         let system = verify::System {
@@ -345,10 +380,14 @@ impl Rebuilder<'_> {
             // More may be for sale afterwards than edges know of.
             let change = [(item.clone(), vec!["rebuild".to_owned()])];
             reopening::announce(self.redis, &change).await?;
-            let is_done = self.carry_out(&item, &outcome).await?;
+            let is_done = self.carry_out(&item, &outcome, written).await?;
             reopening::withdraw(self.redis, &change).await?;
             if is_done {
-                return Ok(Some(outcome.rebuilt()));
+                let segments = std::mem::take(written);
+                return Ok(Some(Rebuilt {
+                    segments,
+                    ..outcome.rebuilt()
+                }));
             }
         }
         Err(RebuildError::Moving(item))
@@ -422,13 +461,19 @@ impl Rebuilder<'_> {
     }
 
     /// Writes the plans; `false` if the stock has changed since it was read.
-    async fn carry_out(&self, item: &Item, outcome: &Outcome<'_>) -> Result<bool, RebuildError> {
+    async fn carry_out(
+        &self,
+        item: &Item,
+        outcome: &Outcome<'_>,
+        written: &mut Vec<SegmentRebuilt>,
+    ) -> Result<bool, RebuildError> {
         for (segment, plan) in outcome.wrong() {
             let spent = outcome.spent(segment, plan);
             let mut conn = self.segments.conn(item, segment.id.number).await?;
             if !write::segment(&mut conn, segment, plan, &spent).await? {
                 return Ok(false);
             }
+            written.push(SegmentRebuilt::of(segment, plan));
             write::redriven(&mut conn, &segment.id, plan).await?;
         }
         let mut conn = self.redis.conn().await?;

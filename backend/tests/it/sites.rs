@@ -28,7 +28,8 @@ async fn rebuild(site: &Place) {
         while_running: true,
         ..Options::default()
     };
-    rebuilder.rebuild(&options).await.unwrap();
+    let done = rebuilder.rebuild(&options).await.unwrap();
+    assert!(done.failed.is_empty(), "{:?}", done.failed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! holds.
 
 mod masters;
+mod told;
 
 use crate::common;
 use crate::common::database;
@@ -58,7 +59,11 @@ pub(crate) async fn rebuild(shop: &Shop, options: Options) -> Result<Report, Reb
         zone: &TimeZone::UTC,
         queue_is_visible: true,
     };
-    rebuilder.rebuild(&options).await
+    let done = rebuilder.rebuild(&options).await?;
+    match done.failed.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(done.report),
+    }
 }
 
 /// Sells to a, b, …; a pays, b cancels.

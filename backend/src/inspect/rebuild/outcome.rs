@@ -138,7 +138,22 @@ impl<'a> Outcome<'a> {
     }
 
     pub(super) fn rebuilt(&self) -> Rebuilt {
-        let segments = self.wrong().map(|(segment, plan)| SegmentRebuilt {
+        let segments = self.wrong();
+        let segments = segments.map(|(segment, plan)| SegmentRebuilt::of(segment, plan));
+        let (bought, out) = (self.bought(&self.permits()), self.out());
+        Rebuilt {
+            item: self.state.item.to_string(),
+            segments: segments.collect(),
+            permits: Some(bought + out),
+            oversold: self.oversold,
+        }
+    }
+}
+
+impl SegmentRebuilt {
+    /// What a plan makes of a segment.
+    pub(super) fn of(segment: &SegmentState, plan: &Plan) -> Self {
+        Self {
             segment: segment.id.number,
             sale: plan.amounts.sale,
             locked: plan.amounts.locked,
@@ -148,13 +163,6 @@ impl<'a> Outcome<'a> {
             adopted: plan.adopted,
             redriven: plan.redriven.len(),
             correction: plan.correction,
-        });
-        let (bought, out) = (self.bought(&self.permits()), self.out());
-        Rebuilt {
-            item: self.state.item.to_string(),
-            segments: segments.collect(),
-            permits: Some(bought + out),
-            oversold: self.oversold,
         }
     }
 }

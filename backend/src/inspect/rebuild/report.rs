@@ -1,5 +1,6 @@
 //! The report of a rebuild, as data and as sentences.
 
+use seckill_core::ids::Item;
 use serde::Serialize;
 
 /// The report of a rebuild, or of a dry run.
@@ -45,6 +46,18 @@ pub struct SegmentRebuilt {
     pub redriven: usize,
     /// Items more, or fewer, than the ledger accounts for.
     pub correction: i64,
+}
+
+impl Rebuilt {
+    /// A product of which these segments are done, and the rest failed.
+    pub(super) fn partly(item: &Item, segments: Vec<SegmentRebuilt>) -> Self {
+        Self {
+            item: item.to_string(),
+            segments,
+            permits: None,
+            oversold: 0,
+        }
+    }
 }
 
 impl Report {
