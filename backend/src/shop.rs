@@ -21,6 +21,8 @@ use crate::redis::RedisLinkError;
 
 /// What an edge vouched for, read from its signed headers.
 mod admission;
+/// Selling without a site of its own.
+mod alone;
 /// `POST /buy/…`: reads and screens a purchase request.
 mod buy;
 /// The captcha: puzzles, the answers to them, and the passes that they earn.

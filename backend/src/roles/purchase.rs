@@ -54,8 +54,11 @@ pub(super) fn start(parts: &Parts<'_>, running: &mut Running) -> Result<(), Role
     .with_tokens(tokens(config, &parts.redis)?)
     .with_captcha(captcha(config, &parts.redis)?)
     .with_journals(parts.journals.clone())
-    .with_fence(Some(Arc::clone(&parts.fence)))
-    .with_site(config.site.as_ref().map(|site| SiteState::new(site, &parts.redis)));
+    .with_fence(Some(Arc::clone(&parts.fence)));
+    let state = match &config.site {
+        Some(site) => state.with_site(Some(SiteState::new(site, &parts.redis))),
+        None => state.alone(),
+    };
     if let Some(journals) = parts.journals.clone() {
         let limits = Limits::megabytes(config.journal_max_mb);
         let replayer = state.replayer().adopting(config.journal_dir(), limits);

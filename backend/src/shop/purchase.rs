@@ -52,8 +52,8 @@ impl Purchase<'_> {
             result,
             permit: Some(outcome),
         };
-        if state.site.as_ref().is_some_and(|site| !site.may_sell()) {
-            tracing::debug!(item = %self.item, "this site's home has not been heard for too long: nothing is sold");
+        if !state.may_sell() {
+            tracing::debug!(item = %self.item, "this site's home has not been heard for too long, or this process was not told of its site: nothing is sold");
             return certainly(Err(Verdict::Unavailable), Outcome::Unused);
         }
         match journalled::turn(state, &self.home()) {

@@ -22,9 +22,10 @@ use seckill_core::stock::ledger::EntryId;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::alone::Alone;
 use super::numbers::Numbers;
 use super::refill::{Refilled, Refiller};
-use super::site::SiteState;
+use super::site::{SiteState, may_sell};
 use crate::edges::{regrabs, surplus};
 use crate::now_ms;
 use crate::redis::scripts::replay::{self, Record, Replayed};
@@ -61,6 +62,8 @@ pub struct Replayer {
     base: Option<(PathBuf, Limits)>,
     /// What selling means at one of several sites.
     site: Option<SiteState>,
+    /// Whether there is one, if that is asked.
+    alone: Option<Alone>,
     /// Says which rounds have retired.
     retirements: Retirements,
 }
@@ -85,6 +88,7 @@ impl Replayer {
             fence,
             base: None,
             site: None,
+            alone: None,
         }
     }
 
@@ -96,9 +100,13 @@ impl Replayer {
         }
     }
 
-    /// Replays as one of several sites: nothing while this one may not sell.
-    pub(super) fn at_site(self, site: Option<SiteState>) -> Self {
-        Self { site, ..self }
+    /// Replays as one of several sites, or alone: nothing while that may not sell.
+    pub(super) fn at_site(self, (site, alone): (Option<SiteState>, Option<Alone>)) -> Self {
+        Self {
+            site,
+            alone,
+            ..self
+        }
     }
 
     /// Also replays the journals below `base` whose processes have died.
@@ -125,7 +133,7 @@ impl Replayer {
                 }
                 next_look = Instant::now() + ADOPT_EVERY;
             }
-            if self.site.as_ref().is_some_and(|site| !site.may_sell()) {
+            if !may_sell(self.site.as_ref(), self.alone.as_ref()) {
                 periodic::sleep(&stop, PAUSE).await;
                 continue;
             }

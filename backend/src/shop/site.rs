@@ -4,6 +4,7 @@ use redis::AsyncCommands as _;
 use seckill_core::ids::Item;
 use seckill_core::keys;
 
+use super::alone::Alone;
 use crate::config::SiteSettings;
 use crate::redis::{RedisLink, RedisLinkError};
 use crate::stock::sites::MAY_COME;
@@ -38,4 +39,10 @@ impl SiteState {
         let mut conn = self.redis.conn().await?;
         Ok(conn.hexists(keys::reopening(item), MAY_COME).await?)
     }
+}
+
+/// Whether a process may sell: its site's home has heard it lately, or there are no other
+/// sites.
+pub(super) fn may_sell(site: Option<&SiteState>, alone: Option<&Alone>) -> bool {
+    site.is_none_or(SiteState::may_sell) && alone.is_none_or(Alone::may_sell)
 }

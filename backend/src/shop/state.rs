@@ -9,12 +9,13 @@ use seckill_core::orders::money::Currency;
 use seckill_core::signing::keyring::{Digest, Keyring};
 use tokio::sync::Semaphore;
 
+use super::alone::Alone;
 use super::captcha::Captcha;
 use super::key_file::Keys;
 use super::numbers::Numbers;
 use super::refill::Refiller;
 use super::replay::Replayer;
-use super::site::SiteState;
+use super::site::{self, SiteState};
 use super::tokens::Tokens;
 use crate::config::Names;
 use crate::edges::sessions;
@@ -95,13 +96,25 @@ pub struct ShopState {
     pub(super) fence: Option<Arc<Fence>>,
     /// What selling means at one of several sites; `None` if this one sells alone.
     pub(super) site: Option<SiteState>,
+    /// Whether it does; `None` if that is not asked.
+    pub(super) alone: Option<Alone>,
 }
 
 impl ShopState {
     /// Waits until this process knows what is on sale.
     pub fn until_ready(&self) -> impl Future<Output = ()> + Send + 'static {
-        let catalogue = self.catalogue.clone();
-        async move { catalogue.until_read().await }
+        let (catalogue, alone) = (self.catalogue.clone(), self.alone.clone());
+        async move {
+            catalogue.until_read().await;
+            if let Some(alone) = alone {
+                alone.until_known().await;
+            }
+        }
+    }
+
+    /// Whether this process may sell.
+    pub(super) fn may_sell(&self) -> bool {
+        site::may_sell(self.site.as_ref(), self.alone.as_ref())
     }
 
     /// Starts following the catalogue, so that it must be called inside a
@@ -134,6 +147,7 @@ impl ShopState {
             journals: None,
             fence: None,
             site: None,
+            alone: None,
         }
     }
 
@@ -206,6 +220,16 @@ impl ShopState {
         Self { site, ..self }
     }
 
+    /// Sells only while no other site reports to its Redis. Must be called inside a runtime.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        let alone = Alone::following(self.redis.clone(), self.catalogue.clone());
+        Self {
+            alone: Some(alone),
+            ..self
+        }
+    }
+
     /// What replays journals on this shop's stock.
     #[must_use]
     pub fn replayer(&self) -> Replayer {
@@ -216,7 +240,7 @@ impl ShopState {
             self.numbers.clone(),
             self.fence.clone(),
         )
-        .at_site(self.site.clone())
+        .at_site((self.site.clone(), self.alone.clone()))
         .retiring_by(self.store.clone())
     }
 

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use seckill::redis::RedisLink;
 use seckill::stock::sites::messages;
 use seckill::store::accounts::Role;
 use seckill_core::keys;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::place::Pair;
+use super::place::{Pair, Place, shop_alone};
 use crate::common::console::{Answer, Console};
+use crate::common::masters::{buy, buy_with_permit};
 use crate::common::{database, eventually, now_ms, program};
 use crate::console::rounds;
 
@@ -99,14 +101,14 @@ async fn a_command_without_its_site_puts_nothing_on_sale_beside_roles_of_one_of_
 }
 
 /// Has this site's Redis know that it heard west so many days ago.
-async fn hear_west(console: &Console, days: u64) {
+async fn hear_west(link: &RedisLink, days: u64) {
     let at_ms = now_ms() - days * 86_400_000;
     let heard = json!({ "at_ms": at_ms, "asked_ms": at_ms, "items": [] });
     let mut set = redis::cmd("HSET");
     set.arg(keys::SITE_REPORTS)
         .arg("west")
         .arg(heard.to_string());
-    let mut conn = console.link.conn().await.unwrap();
+    let mut conn = link.conn().await.unwrap();
     set.exec_async(&mut conn).await.unwrap();
 }
 
@@ -118,7 +120,7 @@ async fn a_console_without_its_site_imports_no_file_until_the_others_are_forgott
         let import = console.request(Method::POST, "/ops/api/rounds/import");
         import.of(&li).bytes(SALE.into()).send().await
     };
-    hear_west(&console, 6).await;
+    hear_west(&console.link, 6).await;
     let refused = import().await;
     let mistake = &refused.body["mistakes"][0];
     assert_eq!(
@@ -126,9 +128,40 @@ async fn a_console_without_its_site_imports_no_file_until_the_others_are_forgott
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("site_unset"))
     );
     assert!(mistake["message"].as_str().unwrap().contains("west"));
-    hear_west(&console, 8).await;
+    hear_west(&console.link, 8).await;
     let imported = import().await;
     assert_eq!(imported.status, StatusCode::OK, "{}", imported.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purchase_role_without_its_site_sells_nothing_beside_others() {
+    let east = Place::open("east", &[10]).await;
+    hear_west(&east.link, 6).await;
+    let app = shop_alone(&east).await;
+    let refused = (StatusCode::SERVICE_UNAVAILABLE, "unavailable".to_owned());
+    assert_eq!(buy(&app, "u1", 1).await, refused);
+    let (_, outcome) = buy_with_permit(&app, "u1", "e.l.1").await;
+    assert_eq!(outcome, "unused");
+    assert_eq!(east.state().await.0, 10);
+
+    // The others were given up.
+    let mut conn = east.link.conn().await.unwrap();
+    let mut forget = redis::cmd("DEL");
+    forget.arg(keys::SITE_REPORTS);
+    forget.exec_async(&mut conn).await.unwrap();
+    eventually("it sells", || async {
+        (buy(&app, "u2", 1).await.0 == StatusCode::ACCEPTED).then_some(())
+    })
+    .await;
+    // They are heard after all, and an operator changes what is on sale.
+    hear_west(&east.link, 0).await;
+    let mut change = redis::cmd("HINCRBY");
+    change.arg(keys::CATALOGUE).arg(keys::CATALOGUE_VERSION);
+    change.arg(1).exec_async(&mut conn).await.unwrap();
+    eventually("it stops", || async {
+        (buy(&app, "u3", 1).await == refused).then_some(())
+    })
+    .await;
 }
 
 fn is_site_unset(refused: &Answer) {
@@ -161,7 +194,7 @@ async fn a_console_without_its_site_puts_nothing_more_on_sale_and_still_takes_of
         console.post(&wang, &path, &json!({})).await
     };
 
-    hear_west(&console, 6).await;
+    hear_west(&console.link, 6).await;
     is_site_unset(&rounds::step(&console, &wang, &waiting, "approve").await);
     let round = console.get(&li, "/ops/api/rounds/2").await.body;
     assert_eq!(round["state"], "submitted");
@@ -179,13 +212,13 @@ async fn a_console_without_its_site_puts_nothing_more_on_sale_and_still_takes_of
         assert_eq!(done.status, StatusCode::OK, "{}", done.body);
     }
 
-    hear_west(&console, 8).await;
+    hear_west(&console.link, 8).await;
     let approved = rounds::step(&console, &wang, &waiting, "approve").await;
     assert_eq!(approved.status, StatusCode::OK, "{}", approved.body);
     let approved = approve_more().await;
     assert_eq!(approved.status, StatusCode::OK, "{}", approved.body);
     let fewer = json!({ "amount": 120 });
-    hear_west(&console, 6).await;
+    hear_west(&console.link, 6).await;
     let lowered = console.post(&li, "/ops/api/stock/1/153", &fewer).await;
     assert_eq!(lowered.status, StatusCode::OK, "{}", lowered.body);
 }

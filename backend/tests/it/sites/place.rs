@@ -162,6 +162,15 @@ impl Place {
     }
 }
 
+/// A purchase role on this place's Redis that was not told of its site, once it responds.
+pub async fn shop_alone(place: &Place) -> Router {
+    let options = shop::Options::default();
+    let (link, segments) = (place.link.clone(), place.segments.clone());
+    let state = ShopState::new(link, segments, None, ring(), options).alone();
+    state.until_ready().await;
+    shop::router(state)
+}
+
 async fn shop_of(link: &RedisLink, segments: &Segments, site: Option<&SiteSettings>) -> Router {
     let options = shop::Options::default();
     let state = ShopState::new(link.clone(), segments.clone(), None, ring(), options);
