@@ -10,8 +10,9 @@ use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::redis::segments::Segments;
 use crate::sale::alone;
-use crate::sale::approve::Approver;
-use crate::sale::{export, file, import, repeat};
+use crate::sale::approve::{ApproveError, Approver};
+use crate::sale::import::{self, ImportError};
+use crate::sale::{export, file, repeat};
 use crate::store::Actor;
 use crate::store::round::RoundState;
 use crate::store::stop::StopKind;
@@ -82,16 +83,17 @@ async fn import_sale(
         Ok(redis) => alone::refuse(config.site.as_ref(), &redis)
             .await
             .map_err(|error| anyhow::anyhow!("nothing was imported: {error}"))?,
-        Err(error) if approve => return Err(not_running(config, &error)),
+        Err(error) if approve => return Err(not_running(config, "imported", &error)),
         // Drafts need no Redis; approving them asks it again.
         Err(_) => {}
     }
     let store = open_or_make_store(config).await?;
     let by = Actor::on_the_box();
     let outcomes = match overlapping {
-        true => import::import_overlapping(&store, &rounds, &by, now_ms).await?,
-        false => import::import(&store, &rounds, &by, now_ms).await?,
+        true => import::import_overlapping(&store, &rounds, &by, now_ms).await,
+        false => import::import(&store, &rounds, &by, now_ms).await,
     };
+    let outcomes = outcomes.map_err(not_imported)?;
     store.close().await;
     for outcome in &outcomes {
         say(&format!("Round {}: {}.\n", outcome.round, outcome.change))?;
@@ -106,7 +108,7 @@ async fn import_sale(
 async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()> {
     let redis = RedisLink::connect(&config.redis_url)
         .await
-        .map_err(|error| not_running(config, &error))?;
+        .map_err(|error| not_running(config, "approved", &error))?;
     let store = open_store(config).await?;
     let segments = Segments::open(&redis, &config.redis_segments)?;
     let inventory = crate::roles::inventory(config)?;
@@ -128,12 +130,13 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
         let is_own = !is_approved && store.has_worked_on(round, &by.name).await?;
         anyhow::ensure!(
             !is_own,
-            "nothing was approved: {} made, changed or submitted round \"{round}\" at the console, \
-             so a supervisor other than {} has to approve it there",
+            "round \"{round}\" was not approved: {} made, changed or submitted it at the console, so \
+             a supervisor other than {} has to approve it there",
             by.name,
             by.name
         );
-        approver.approve(round, &by, crate::now_ms()).await?;
+        let approved = approver.approve(round, &by, crate::now_ms()).await;
+        approved.map_err(|error| not_approved(round, error))?;
         let stored = store.round(round).await?;
         let stop = stored.and_then(|stored| stored.stops.round);
         say(&match stop.map(|stop| stop.kind) {
@@ -148,10 +151,31 @@ async fn approve_rounds(config: &Config, rounds: &[String]) -> anyhow::Result<()
     Ok(())
 }
 
-fn not_running(config: &Config, error: &dyn std::fmt::Display) -> anyhow::Error {
+fn not_running(config: &Config, done: &str, error: &dyn std::fmt::Display) -> anyhow::Error {
     match config.redis_is_external {
-        true => anyhow::anyhow!("nothing was approved: {error}"),
-        false => anyhow::anyhow!("nothing was approved: {error}. \"seckill up\" starts one."),
+        true => anyhow::anyhow!("nothing was {done}: {error}"),
+        false => anyhow::anyhow!("nothing was {done}: {error}. \"seckill up\" starts one."),
+    }
+}
+
+fn not_imported(error: ImportError) -> anyhow::Error {
+    match error {
+        // It may have been stored before the database was lost.
+        ImportError::Store(_) => error.into(),
+        error => anyhow::anyhow!("nothing was imported: {error}"),
+    }
+}
+
+/// Of several rounds, those before this one are on sale.
+fn not_approved(round: &str, error: ApproveError) -> anyhow::Error {
+    match error {
+        // They name their round, or do not say what became of it.
+        ApproveError::Store(_)
+        | ApproveError::Publish { .. }
+        | ApproveError::NoSuchRound { .. }
+        | ApproveError::Over { .. }
+        | ApproveError::Withdrawn(_) => error.into(),
+        error => anyhow::anyhow!("round \"{round}\" was not approved: {error}"),
     }
 }
 

@@ -118,7 +118,10 @@ pub enum ConsoleError {
     #[error("{}", away(*.0))]
     Away(Part),
     /// 500: something that must not happen. The cause is logged, not returned.
-    #[error("The console failed. Nothing was changed; the log of the ops role says why.")]
+    #[error(
+        "The console failed, and the log of the ops role says why. If you were changing something, \
+         look whether it was done before you try again."
+    )]
     Internal,
 }
 

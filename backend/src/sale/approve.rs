@@ -21,7 +21,8 @@ use crate::store::stop::StopKind;
 use crate::store::{Actor, Store, StoreError};
 use crate::time::rfc3339;
 
-/// Why a round was not approved, or only partly.
+/// Why a round was not approved, or only partly. But for [`ApproveError::Publish`] each is
+/// a cause alone: only the caller knows what was done before.
 #[derive(Debug, thiserror::Error)]
 pub enum ApproveError {
     /// There is no round of this id.
@@ -63,22 +64,22 @@ pub enum ApproveError {
         masters: usize,
     },
     /// Redis is away, so that the approval was not begun.
-    #[error("nothing was approved: {0}")]
+    #[error(transparent)]
     NoRedis(#[from] RedisLinkError),
     /// This process was not told of the other sites.
-    #[error("nothing was approved: {0}")]
+    #[error(transparent)]
     Alone(AloneError),
     /// A living edge has no room for it.
-    #[error("nothing was approved: {0}")]
+    #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// The database refused.
-    #[error("the approval could not be stored: {0}")]
+    /// The database is away or refused.
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The shop's own inventory does not hold the items.
-    #[error("nothing was approved: {0}")]
+    #[error(transparent)]
     Hold(#[from] HoldError),
     /// The round has changed meanwhile, or a product is in another round too.
-    #[error("nothing was approved: {0}")]
+    #[error(transparent)]
     Change(ChangeError),
     /// The approval is stored, and not all of the round is in Redis.
     #[error(
@@ -248,21 +249,35 @@ impl Approver<'_> {
             return Err(ApproveError::Over { round, ends_ms });
         }
         let was_published = stored.published_ms.is_some();
+        let broken = |source| ApproveError::Publish {
+            round: id.to_owned(),
+            was_published,
+            source,
+        };
         if !was_published {
-            alone::refuse(self.site, self.redis).await?;
-        }
-        let masters = self.segments.masters().await?;
-        let round = self.divide(&stored, masters.len()).await?;
-        let (redis, segments, stops) = (self.redis, self.segments, &stored.stops);
-        publish::publish(redis, segments, &round, stops, self.zone, was_published)
-            .await
-            .map_err(|source| ApproveError::Publish {
-                round: id.to_owned(),
-                was_published,
-                source,
+            let alone = alone::refuse(self.site, self.redis).await;
+            alone.map_err(|error| match error {
+                AloneError::Link(error) => broken(error.into()),
+                error => ApproveError::Alone(error),
             })?;
-        self.store.mark_published(id, now_ms).await?;
+        }
+        let published = self.publish(&stored, was_published, now_ms).await;
+        published.map_err(broken)?;
         Ok(stored.trail.version)
+    }
+
+    /// Divides an approved round, and writes it to Redis.
+    async fn publish(
+        &self,
+        stored: &StoredRound,
+        was_published: bool,
+        now_ms: u64,
+    ) -> Result<(), PublishError> {
+        let masters = self.segments.masters().await?;
+        let round = self.divide(stored, masters.len()).await?;
+        let (redis, segments, stops) = (self.redis, self.segments, &stored.stops);
+        publish::publish(redis, segments, &round, stops, self.zone, was_published).await?;
+        Ok(self.store.mark_published(&round.id, now_ms).await?)
     }
 
     /// Divides each product among its segments, evenly among the masters unless the

@@ -14,14 +14,15 @@ use crate::store::round_changes::{ChangeError, Overlap};
 use crate::store::{Actor, Store};
 use crate::time::rfc3339;
 
-/// Why a sale was not imported. All of its rounds are as they were.
+/// Why a sale was not imported. All of its rounds are as they were, unless the database
+/// failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// A round is approved or submitted, and the file has it differently.
     #[error(transparent)]
     Approved(#[from] ApprovedRound),
     /// A product would be in two rounds at once.
-    #[error("nothing was imported: {0}")]
+    #[error(transparent)]
     Overlap(Overlap),
     /// The database refused.
     #[error("the sale could not be stored: {0}")]
@@ -39,12 +40,10 @@ impl From<ChangeError> for ImportError {
 
 /// A round that the file would change although it is approved or submitted.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "round \"{round}\" is {state} and cannot be changed ({difference}), so nothing was imported; \
-     {cure}"
-)]
+#[error("round \"{round}\" is {state}, and no file changes it ({difference}); {cure}")]
 pub struct ApprovedRound {
-    round: String,
+    /// Its id.
+    pub round: String,
     state: &'static str,
     difference: String,
     cure: &'static str,

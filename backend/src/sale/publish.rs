@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use crate::redis::segments::Segments;
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::message;
+use crate::store::StoreError;
 use crate::store::round::{Product, Round};
 use crate::store::stop::Stops;
 
@@ -80,6 +81,9 @@ pub enum PublishError {
     /// No connection.
     #[error(transparent)]
     Link(#[from] RedisLinkError),
+    /// The database is away or refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Redis refused.
     #[error("Redis refused the round: {0}; approve it again, which can do no harm")]
     Redis(#[from] RedisError),

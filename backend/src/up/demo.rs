@@ -61,7 +61,7 @@ async fn restore(approver: &Approver<'_>) -> Result<(), UpError> {
         if stored.published_ms.is_none() {
             // One round that cannot be sold must not keep the others from it.
             if let Err(error) = approver.approve(id, &Actor::system(), now_ms).await {
-                tracing::error!(round = id, "{error}");
+                tracing::error!(round = id, %error, "an approved round is not on sale");
             }
         }
     }

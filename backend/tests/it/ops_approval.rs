@@ -29,6 +29,7 @@ use seckill_core::keys;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
+mod commands;
 mod exported;
 
 /// 2026-11-23T12:00:00+08:00.
@@ -42,7 +43,8 @@ struct Shop {
     redis: RedisLink,
     segments: Segments,
     zone: TimeZone,
-    _server: TestRedis,
+    server: TestRedis,
+    database_url: String,
 }
 
 impl Shop {
@@ -59,7 +61,8 @@ impl Shop {
             segments: Segments::on(redis.clone()),
             redis,
             zone,
-            _server: server,
+            server,
+            database_url: url,
         }
     }
 
@@ -324,7 +327,7 @@ async fn approval_writes_the_published_layout_and_writing_it_again_resets_nothin
 async fn stock_is_divided_among_the_masters_once_and_exported_so() {
     let mut shop = Shop::open().await;
     // Three names of one server will do: what counts is who gets how much.
-    let url = shop._server.url();
+    let url = shop.server.url();
     let masters = |count| Segments::open(&shop.redis, &vec![url.clone(); count]).unwrap();
     let (three, two) = (masters(3), masters(2));
     shop.segments = three;
@@ -371,7 +374,7 @@ async fn stock_is_divided_among_the_masters_once_and_exported_so() {
 #[tokio::test]
 async fn more_segments_than_the_list_has_masters_are_refused_so_that_it_can_grow() {
     let mut shop = Shop::open().await;
-    let url = shop._server.url();
+    let url = shop.server.url();
     shop.segments = Segments::open(&shop.redis, &vec![url; 2]).unwrap();
     let text = round("1", 10).replace("per_buyer = 2", "per_buyer = 2\nsegments = [1, 2, 2]");
     shop.import(&text).await.unwrap();

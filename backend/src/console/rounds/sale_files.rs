@@ -1,5 +1,7 @@
 //! Sale files: the same import and export as `seckill sale import|export`.
 
+use std::fmt::Display;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -18,6 +20,7 @@ use crate::sale::file::{self, BadBytes, Form};
 use crate::sale::import::{self, ImportError};
 use crate::sale::{export, repeat};
 use crate::store::Actor;
+use crate::store::round_changes::{ChangeError, Overlap};
 
 /// The result for one round of the file.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -62,9 +65,20 @@ pub(in crate::console) async fn import(
     let by = Actor::at_console(&me.name);
     let outcomes = import::import(store, &rounds, &by, now_ms).await;
     let outcomes = outcomes.map_err(|error| match error {
-        ImportError::Approved(error) => whole_file("round_fixed", format!("{error}.")),
-        ImportError::Overlap(error) => whole_file("overlap_in_file", format!("{error}.")),
-        ImportError::Store(crate::store::round_changes::ChangeError::Store(error)) => error.into(),
+        ImportError::Approved(error) => {
+            about_rounds("round_fixed", &error, vec![error.round.clone()])
+        }
+        ImportError::Overlap(error) => {
+            let Overlap {
+                product,
+                round,
+                other,
+                name,
+                ..
+            } = error.clone();
+            about_rounds("overlap_in_file", &error, vec![product, round, other, name])
+        }
+        ImportError::Store(ChangeError::Store(error)) => error.into(),
         ImportError::Store(error) => whole_file("file", format!("{error}.")),
     })?;
     let imported = outcomes.into_iter().map(|outcome| Imported {
@@ -115,13 +129,27 @@ fn in_file(mistake: file::Mistake) -> FieldMistake {
 }
 
 fn whole_file(code: &'static str, message: String) -> ConsoleError {
-    ConsoleError::Mistakes(vec![FieldMistake {
+    ConsoleError::Mistakes(vec![mistake(code, message, Vec::new())])
+}
+
+/// What the file cannot do with rounds that it names, in a sentence of its own.
+fn about_rounds(code: &'static str, error: &dyn Display, values: Vec<String>) -> ConsoleError {
+    let mut message = format!("{error}.");
+    // Its causes begin in ASCII.
+    if let Some(first) = message.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    ConsoleError::Mistakes(vec![mistake(code, message, values)])
+}
+
+fn mistake(code: &'static str, message: String, values: Vec<String>) -> FieldMistake {
+    FieldMistake {
         field: String::new(),
         code,
         message,
-        values: Vec::new(),
+        values,
         place: None,
-    }])
+    }
 }
 
 /// The form of the file.

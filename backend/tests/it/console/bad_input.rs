@@ -202,6 +202,15 @@ async fn a_product_cannot_be_in_two_rounds_at_once() {
         "{}",
         refused.body
     );
+    assert_eq!(
+        refused.body["mistakes"][0]["values"],
+        json!(["153", "2", "1", "Noon"])
+    );
+    let message = refused.body["mistakes"][0]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("Product 153 of round \"2\" is also in round \"1\" (Noon)"),
+        "{message}"
+    );
     let mut later = form("153");
     for field in ["starts_ms", "ends_ms"] {
         later[field] = json!(later[field].as_u64().unwrap() + 3_600_000);
@@ -214,6 +223,32 @@ async fn a_product_cannot_be_in_two_rounds_at_once() {
         refused.body["mistakes"][0]["code"], "overlap",
         "{}",
         refused.body
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_would_change_a_submitted_round_names_it_and_what_to_do() {
+    let (console, li, ..) = three().await;
+    let round = make(&console, &li, &form("153")).await;
+    step(&console, &li, &round, "submit").await;
+    let export = console.get(&li, "/ops/api/rounds/export?form=json").await;
+    let changed = export.body.to_string().replacen("Noon", "Evening", 1);
+    let import = console
+        .request(Method::POST, "/ops/api/rounds/import")
+        .of(&li)
+        .header("content-type", "application/json");
+    let refused = import.text(&changed).send().await;
+    let mistake = &refused.body["mistakes"][0];
+    assert_eq!(
+        (&mistake["code"], &mistake["values"]),
+        (&json!("round_fixed"), &json!(["1"])),
+        "{}",
+        refused.body
+    );
+    assert_eq!(
+        mistake["message"],
+        "Round \"1\" is submitted, and no file changes it (its name is Noon, the file says Evening); \
+         withdraw it at the console first."
     );
 }
 

@@ -74,7 +74,7 @@ async fn a_command_without_its_site_puts_nothing_on_sale_beside_roles_of_one_of_
     assert!(went_well, "{said}");
     let (went_well, said) = command(place, &["sale", "approve", "9"], &[]);
     assert!(
-        !went_well && said.contains("nothing was approved"),
+        !went_well && said.contains("round \"9\" was not approved: \"site\" is not set"),
         "{said}"
     );
 
