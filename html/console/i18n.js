@@ -50,6 +50,9 @@ export function said(error) {
   return current !== 'en' && WORDS[current][key] ? find(key, error.values ?? {}) : error.message;
 }
 
+/** What does not follow yet of something that was done: its cause is in a sentence of the reader's language. */
+export const unfinished = (is) => (current === 'en' ? null : find(`problem.${is.problem_code}`, { cause: is.problem_cause })) ?? is.problem;
+
 const listeners = new Set();
 export const onLang = (show) => listeners.add(show);
 

@@ -33,6 +33,8 @@ pub(super) mod list;
 mod new_ids;
 /// A preview of the product page.
 pub(super) mod preview;
+/// What does not follow yet of what was done.
+pub mod problem;
 /// Changes of approved rounds that a second person decides on.
 pub mod proposals;
 /// What a round sold.

@@ -2,7 +2,7 @@
 
 import { api } from '../api.js';
 import { ask, el, toast } from '../dom.js';
-import { t } from '../i18n.js';
+import { t, unfinished } from '../i18n.js';
 import { submitSeries } from './series.js';
 import { stopSale } from './stops.js';
 
@@ -15,7 +15,7 @@ const post = (round, step, body = { version: round.version }) => api.post(`/roun
 export async function approve(round) {
   if (!(await ask({ title: t('ask.approve', round), text: t('ask.approve.text'), yes: t('act.approve'), no: t('cancel') }))) return null;
   const is = await post(round, 'approve');
-  toast(is.problem ? t('problem', is) : t('act.approved'), is.problem ? 'bad' : 'good');
+  toast(is.problem ? unfinished(is) : t('act.approved'), is.problem ? 'bad' : 'good');
   return is;
 }
 
@@ -79,7 +79,7 @@ export function actions({ round, me, dirty, isNew, act, save, take, leave }) {
     default: return [copy, round.state === 'paused' ? stop('resume') : stop('pause'), round.state === 'published' ? null : stop('end'), stop('withdraw'), button('publish', async () => {
       const is = await post(round, 'publish', {});
       take(is);
-      toast(is.problem ? t('problem', is) : t('act.published'), is.problem ? 'bad' : 'good');
+      toast(is.problem ? unfinished(is) : t('act.published'), is.problem ? 'bad' : 'good');
     }), dirty ? saving : null, isDraft ? remove : null];
   }
 }

@@ -3,7 +3,7 @@
 
 import { api, mistakeText } from '../api.js';
 import { el, fill, refill, toast } from '../dom.js';
-import { moment, said, shopZone, t } from '../i18n.js';
+import { moment, said, shopZone, t, unfinished } from '../i18n.js';
 import { actions, isOwn } from './actions.js';
 import { clash } from './clash.js';
 import { propose, waiting } from './proposals.js';
@@ -147,7 +147,7 @@ export async function editor(root, { id, me }) {
     }
     const is = await api.put(`/rounds/${encodeURIComponent(id)}`, toForm(draft, false));
     take(is);
-    toast(is.problem ? t('problem', is) : t('act.saved'), is.problem ? 'bad' : 'good');
+    toast(is.problem ? unfinished(is) : t('act.saved'), is.problem ? 'bad' : 'good');
     return is;
   }
 
@@ -161,7 +161,7 @@ export async function editor(root, { id, me }) {
     const note = (key, tone) => el('p.note', { 'data-tone': tone }, t(key, values ?? {}));
     fill(notes,
       restored && isDirty() ? el('p.note', { 'data-tone': 'warn' }, t('note.restored')) : null,
-      round?.problem ? el('p.note', { 'data-tone': 'bad' }, t('problem', round)) : null,
+      round?.problem ? el('p.note', { 'data-tone': 'bad' }, unfinished(round)) : null,
       round?.state === 'rejected' ? note('note.rejected', 'bad') : null,
       round?.state === 'submitted' ? note('note.submitted', 'info') : null,
       round?.state === 'submitted' && me.role === 'supervisor' && isOwn(round, me) ? note('note.own', 'warn') : null,

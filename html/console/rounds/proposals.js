@@ -2,7 +2,7 @@
 
 import { api, filters } from '../api.js';
 import { ask, el, toast } from '../dom.js';
-import { addWords, moment, t } from '../i18n.js';
+import { addWords, moment, t, unfinished } from '../i18n.js';
 import { changeList } from './changes.js';
 
 addWords({
@@ -62,7 +62,7 @@ export function proposalCard(proposal, me, act) {
       const sure = await ask({ title: t('proposal.ask.approve'), shows: changeList(proposal.changes, proposal.titles), yes: t('proposal.approve'), no: t('cancel') });
       if (!sure) return;
       const is = await api.post(`${path}/approve`);
-      toast(is.problem ? t('problem', is) : t('proposal.approved'), is.problem ? 'bad' : 'good');
+      toast(is.problem ? unfinished(is) : t('proposal.approved'), is.problem ? 'bad' : 'good');
     }) : null,
   ];
   const note = (key) => el('p.note', { 'data-tone': 'warn' }, t(key));

@@ -4,7 +4,7 @@
 
 import { api, filters } from '../api.js';
 import { ask, el, fill, stays, toast } from '../dom.js';
-import { moment, said, t } from '../i18n.js';
+import { moment, said, t, unfinished } from '../i18n.js';
 import { kept } from './draft.js';
 import './words.js';
 
@@ -81,7 +81,7 @@ async function eachDay(days, title, work) {
     text.textContent = t('series.progress', { n: at + 1, of: days.length, id: round.id });
     try {
       const is = await work(round);
-      if (is.problem) throw new Error(t('problem', is));
+      if (is.problem) throw new Error(unfinished(is));
     } catch (error) {
       refused += 1;
       list.append(el('li', {}, el('b', {}, round.id), ' ', error.code ? said(error) : error.message));

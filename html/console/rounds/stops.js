@@ -2,7 +2,7 @@
 
 import { api } from '../api.js';
 import { ask, el, once, toast } from '../dom.js';
-import { t } from '../i18n.js';
+import { t, unfinished } from '../i18n.js';
 import './words.js';
 
 /** What may still be done with a product, by how it was stopped (`null`: it was not). */
@@ -30,7 +30,7 @@ export async function stopSale({ round, product = null, name }, step, me) {
   if (!reason) return null;
   const of = product === null ? '' : `/products/${encodeURIComponent(product)}`;
   const is = await api.post(`/rounds/${encodeURIComponent(round)}${of}/${step}`, { reason, cancel: orders?.chosen() ?? 'none' });
-  toast(is.problem ? t('problem', is) : t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
+  toast(is.problem ? unfinished(is) : t(`act.stop.${step}.done`), is.problem ? 'bad' : 'good');
   return is;
 }
 

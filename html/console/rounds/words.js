@@ -52,6 +52,7 @@ addWords({
     'series.submitting': '正在逐日提交', 'series.approving': '正在逐日批准', 'series.rejecting': '正在逐日驳回', 'series.progress': '第 {n} 天，共 {of} 天：{id}', 'series.done': '{of} 天中完成了 {n} 天。',
     'approvals.title': '待审批', 'basis.title': '与以前批准的比较', 'basis.copy': '与来源场次“{name}”（{round}）相比', 'basis.series': '与本系列最近批准的场次“{name}”（{round}）相比', 'basis.same': '没有差别', 'basis.none': '全新的场次，没有可比较的。', 'basis.more': '显示全部 {n} 种商品', 'approvals.off': '立省 {percent}%', 'approvals.empty': '没有待审批的场次', 'approvals.empty.do': '运营提交后会出现在这里。', 'approvals.by': '{who} 提交于 {when}',
 
+    'problem.not_all': '已经保存，但还没有全部生效：{cause}', 'problem.edges_behind': '已经记录，但边缘节点还不知道，会尽快送达：{cause}', 'problem.not_on_sale': '已批准，但还没有上架：{cause}', 'problem.not_published': '还在销售，但没能重新发布：{cause}',
     'error.no_room': '边缘节点的内存放不下这些商品，没有做任何更改；请加大边缘节点的 seckill_zone，或撤回不再出售的场次，或等别的场次结束。', 'error.too_many_segments': '有商品的分段数多于 redis_segments 中的主库数，没有批准；请减少分段后重新导入，或先增加主库。', 'error.not_held': '商城的库存系统没有留出这些商品，没有批准；原因见 ops 角色的日志。', 'error.site_unset': '另有站点与本站点一起销售，而 ops 角色没有设置 "site"，什么都没有上架，否则全部数量会在这里售出；请按本站点各角色的配置设置 site、site_peers 和 site_home。', 'error.own_round': '您创建、修改或提交过这个场次，须由另一位主管审批。', 'error.already_approved': '这个场次刚刚已由别的主管批准，您的操作没有再执行。',
     'error.already_rejected': '这个场次刚刚已被驳回，请看理由。', 'error.waits_for_approval': '这个场次正在等待审批，要修改请先撤回。',
     'error.changed_meanwhile': '您打开之后，别人改过这个场次，所以没有用您的覆盖。请看现在的内容再决定。',

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::conflicts::{alone, not_submitted, refused};
 use super::four_eyes::{refuse_fresh, refuse_own};
+use super::problem::Problem;
 use super::stop::{self, StopForm};
 use super::view::RoundView;
 use super::{need_redis, stored};
@@ -117,7 +118,7 @@ async fn step(
         ChangeError::NotAsSeen(stored) => not_submitted(&stored, seen, state),
         error => refused(error, state),
     })?;
-    view(store, id, None).await
+    view(store, id, Problem::default()).await
 }
 
 /// Approves a round that another operator made: its stock is loaded into Redis, its
@@ -189,7 +190,7 @@ async fn outcome(
     outcome: Result<(), ApproveError>,
 ) -> Result<Json<RoundView>, ConsoleError> {
     match outcome {
-        Ok(()) => view(store, id, None).await,
+        Ok(()) => view(store, id, Problem::default()).await,
         Err(ApproveError::Change(error)) => Err(refused(error, state)),
         Err(ApproveError::Store(error)) => Err(refused(ChangeError::Store(error), state)),
         Err(ApproveError::NoRedis(error)) => Err(error.into()),
@@ -207,9 +208,28 @@ async fn outcome(
             }
             None => {
                 tracing::error!(round = id, %error, "an approval is not complete");
-                view(store, id, Some(format!("{error}."))).await
+                view(store, id, unpublished(id, &error)).await
             }
         },
+    }
+}
+
+/// What is left of an approval that is stored.
+fn unpublished(id: &str, error: &ApproveError) -> Problem {
+    match error {
+        ApproveError::Publish {
+            was_published: true,
+            source,
+            ..
+        } => {
+            let left = format!("Round {id} is on sale, but could not be published again");
+            Problem::of("not_published", &left, source)
+        }
+        ApproveError::Publish { source, .. } => {
+            let left = format!("Round {id} is approved but not yet on sale");
+            Problem::of("not_on_sale", &left, source)
+        }
+        error => Problem::of("not_on_sale", "Not everything is done", error),
     }
 }
 
@@ -232,13 +252,9 @@ fn refusal(error: &ApproveError) -> Option<(&'static str, String)> {
     }
 }
 
-async fn view(
-    store: &Store,
-    id: &str,
-    problem: Option<String>,
-) -> Result<Json<RoundView>, ConsoleError> {
+async fn view(store: &Store, id: &str, left: Problem) -> Result<Json<RoundView>, ConsoleError> {
     let mut view = RoundView::of(&stored(store, id).await?, now_ms());
-    view.problem = problem;
+    view.left = left;
     Ok(Json(view))
 }
 

@@ -106,9 +106,9 @@ pub(in crate::console) async fn save(
     let by = Actor::at_console(&me.name);
     match before.state {
         RoundState::Approved => {
-            let problem = revise::save(&state, &before, &form, &by, None).await?;
+            let left = revise::save(&state, &before, &form, &by, None).await?;
             let mut view = RoundView::of(&stored(store, &id).await?, now_ms());
-            view.problem = problem;
+            view.left = left;
             return Ok(Json(view));
         }
         RoundState::Submitted => return Err(waits(&before)),

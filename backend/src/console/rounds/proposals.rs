@@ -16,6 +16,7 @@ use super::conflicts::{alone, no_round, refuse_withdrawn};
 use super::edit::refuse_kept;
 use super::form::RoundForm;
 use super::four_eyes::refuse_fresh;
+use super::problem::Problem;
 use super::{need_redis, revise, stored};
 use crate::config::Config;
 use crate::console::ConsoleState;
@@ -293,8 +294,8 @@ pub(in crate::console) async fn approve(
     {
         return Err(decided(&known(store, id).await?));
     }
-    let problem = match carry_out(&state, store, &proposal, &by).await {
-        Ok(problem) => problem,
+    let left = match carry_out(&state, store, &proposal, &by).await {
+        Ok(left) => left,
         Err(error) => {
             let state = match error {
                 ConsoleError::Away(_) | ConsoleError::Internal => ProposalState::Waiting,
@@ -308,7 +309,7 @@ pub(in crate::console) async fn approve(
     };
     store.proposal_carried_out(id, now_ms()).await?;
     let mut view = view(&state, store, known(store, id).await?).await?;
-    view.problem = problem;
+    view.left = left;
     Ok(Json(view))
 }
 
@@ -317,7 +318,7 @@ async fn carry_out(
     store: &Store,
     proposal: &Proposal,
     by: &Actor,
-) -> Result<Option<String>, ConsoleError> {
+) -> Result<Problem, ConsoleError> {
     let form = form_of(proposal)?;
     loop {
         let before = stored(store, &proposal.round).await?;

@@ -15,10 +15,12 @@ use tokio::time::Instant;
 use super::approval::approver;
 use super::conflicts::{alone, edited_meanwhile, refuse_withdrawn, refused};
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
+use super::problem::Problem;
 use super::{audit_entry, need_redis, rules};
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
+use crate::sale::approve::ApproveError;
 use crate::sale::room;
 use crate::stock::adjust::{AdjustError, Adjusted, Adjuster, Raise};
 use crate::store::difference::{Difference, one_person_may};
@@ -210,9 +212,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the lock of an edit of many products is renewed.
 const RENEW: Duration = Duration::from_secs(5);
 
-/// Carries the edit out: amounts, database, Redis, pages. Returns a sentence if the
-/// edit is saved but not everything follows yet. `proposal` is what a second person, `by`,
-/// approved; without it one person asks.
+/// Carries the edit out: amounts, database, Redis, pages. Returns what does not follow yet
+/// of an edit that is saved. `proposal` is what a second person, `by`, approved; without it
+/// one person asks.
 ///
 /// One edit of a round at a time: amounts are changed before the round is saved, and what
 /// a refused edit takes back must not be another one's.
@@ -222,7 +224,7 @@ pub(super) async fn save(
     form: &RoundForm,
     by: &Actor,
     proposal: Option<&Proposal>,
-) -> Result<Option<String>, ConsoleError> {
+) -> Result<Problem, ConsoleError> {
     let revised = revised(before, form, rules(state)).map_err(ConsoleError::Mistakes)?;
     let store = state.store.get().await?;
     let lock = store.lock_round(&revised.round.id, PATIENCE).await?;
@@ -270,7 +272,7 @@ impl Edit<'_> {
         &self,
         before: &StoredRound,
         revised: Revised,
-    ) -> Result<Option<String>, ConsoleError> {
+    ) -> Result<Problem, ConsoleError> {
         let Self {
             state,
             store,
@@ -283,7 +285,7 @@ impl Edit<'_> {
         fits.map_err(|error| edit_refused(error, state))?;
         if proposal.is_none() && revised.changes.is_empty() {
             // Nothing to save, nor to say in the audit log; nobody's open editor is outdated.
-            return Ok(None);
+            return Ok(Problem::default());
         }
         refuse_withdrawn(before, &revised.changes)?;
         if !proposal.map_or_else(
@@ -338,14 +340,17 @@ impl Edit<'_> {
             return Err(edit_refused(error, state));
         }
         if before.published_ms.is_none() {
-            return Ok(None);
+            return Ok(Problem::default());
         }
         let published = approver(state, store)
             .put_on_sale(&round.id, now_ms())
             .await;
-        Ok(published
-            .err()
-            .map(|error| format!("It is saved, but not everything follows yet: {error}.")))
+        let left = "It is saved, but not everything follows yet";
+        Ok(match published {
+            Ok(()) => Problem::default(),
+            Err(ApproveError::Publish { source, .. }) => Problem::of("not_all", left, &source),
+            Err(error) => Problem::of("not_all", left, &error),
+        })
     }
 
     /// Adjusts all amounts, or none. Returns what was changed.

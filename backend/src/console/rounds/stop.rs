@@ -6,6 +6,7 @@ use seckill_core::sale::reasons;
 use serde::Deserialize;
 
 use super::conflicts::no_round;
+use super::problem::Problem;
 use super::stored;
 use super::view::RoundView;
 use crate::console::ConsoleState;
@@ -119,12 +120,11 @@ pub(super) async fn carry_out(
         .await
         .map_err(refused)?;
     let mut view = RoundView::of(&stored(store, id).await?, now_ms());
-    view.problem = switched.problem.map(|error| {
+    if let Some(error) = switched.problem {
         tracing::warn!(round = id, %error, "a stop is recorded, and has not reached the edges");
-        format!(
-            "It is recorded, but the edges do not know yet; they will as soon as possible: {error}."
-        )
-    });
+        let left = "It is recorded, but the edges do not know yet; they will as soon as possible";
+        view.left = Problem::of("edges_behind", left, &error);
+    }
     Ok(Json(view))
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::problem::Problem;
 use crate::store::round::{Product, StoredRound};
 use crate::store::rounds::Summary;
 use crate::store::stop::StopKind;
@@ -63,8 +64,9 @@ pub struct RoundView {
     pub summary: RoundSummary,
     /// What is sold, in the order in which it is shown.
     pub products: Vec<ProductView>,
-    /// What is not complete, such as an approval that has not reached Redis.
-    pub problem: Option<String>,
+    /// What is not complete of what was just done.
+    #[serde(flatten)]
+    pub(super) left: Problem,
 }
 
 /// A product of a round.
@@ -147,7 +149,7 @@ impl RoundView {
         Self {
             summary: RoundSummary::of(summary, now_ms),
             products,
-            problem: None,
+            left: Problem::default(),
         }
     }
 }

@@ -148,9 +148,12 @@ async fn a_redis_without_memory_is_called_that_and_what_it_refuses_is_not_logged
         .await;
     let problem = published.body["problem"].as_str().unwrap();
     assert!(
-        problem.contains("on sale, but could not be published again"),
+        problem.starts_with("Round 1 is on sale, but could not be published again: "),
         "{problem}"
     );
+    assert_eq!(published.body["problem_code"], "not_published");
+    let cause = published.body["problem_cause"].as_str().unwrap();
+    assert!(problem.ends_with(&format!(": {cause}.")), "{problem}");
 
     fill(&console, false).await;
     let done = console.post(&li, "/ops/api/findings/confirm", &whom).await;

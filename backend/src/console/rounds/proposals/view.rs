@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::console::rounds::form::{RoundForm, Rules};
+use crate::console::rounds::problem::Problem;
 use crate::console::rounds::revise;
 use crate::now_ms;
 use crate::store::Store;
@@ -46,8 +47,9 @@ pub(in crate::console) struct ProposalView {
     decision: String,
     /// When it was carried out, epoch milliseconds.
     carried_ms: Option<u64>,
-    /// What does not follow yet.
-    pub(super) problem: Option<String>,
+    /// What does not follow yet of its approval.
+    #[serde(flatten)]
+    pub(super) left: Problem,
 }
 
 /// What a change of a round that may have begun depends on.
@@ -99,7 +101,7 @@ pub(super) async fn view(
         decided_ms: proposal.decided_ms,
         decision: proposal.decision,
         carried_ms: proposal.carried_ms,
-        problem: None,
+        left: Problem::default(),
     })
 }
 
