@@ -35,7 +35,6 @@ addWords({
     'stock.done': '已从 {from} 件调整为 {to} 件',
     'mistake.amount_range': '{0} 不是可用的总数；请填 1 到 1000000000。',
     'mistake.below_sold': '不能调整为 {0} 件：已卖出 {1} 件（已支付 {2}，待支付 {3}）；请填 {1} 或更多。',
-    'error.stock_moves': '库存正在变动，请稍后再试。',
   },
   en: {
     'stock.title': 'Stock',

@@ -190,11 +190,7 @@ fn adjust_error(error: AdjustError, amount: u64) -> ConsoleError {
             message: format!("Nothing was changed: {error}."),
         },
         AdjustError::Busy(_) | AdjustError::BetweenSites(_) | AdjustError::Unsteady(_) => {
-            ConsoleError::Conflict {
-                code: "stock_moves",
-                current: None,
-                message: format!("Nothing was changed: {error}."),
-            }
+            conflicts::stock_moves(&error)
         }
         AdjustError::Link(_) => {
             tracing::warn!(%error, "the console cannot reach Redis");

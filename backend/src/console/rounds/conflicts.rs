@@ -6,6 +6,7 @@ use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
 use crate::now_ms;
 use crate::sale::alone::AloneError;
+use crate::stock::adjust::AdjustError;
 use crate::store::difference::Difference;
 use crate::store::round::{RoundState, StoredRound};
 use crate::store::round_changes::ChangeError;
@@ -90,6 +91,15 @@ pub(in crate::console) fn alone(error: AloneError) -> ConsoleError {
             message: format!("Nothing was put on sale: {error}."),
             current: None,
         },
+    }
+}
+
+/// Stock that cannot be counted at this moment, and can be in a minute at most.
+pub(in crate::console) fn stock_moves(error: &AdjustError) -> ConsoleError {
+    ConsoleError::Conflict {
+        code: "stock_moves",
+        message: format!("Nothing was changed: {error}."),
+        current: None,
     }
 }
 

@@ -251,7 +251,8 @@ pub(in crate::console) async fn show(
     responses(
         (status = 200, body = ProposalView),
         (status = 403, description = "The supervisor's own proposal, or no supervisor"),
-        (status = 409, description = "It is decided, or the round has changed since"),
+        (status = 409, description = "It is decided, or the round has changed since; or it cannot \
+         be carried out now, and waits"),
     ))]
 pub(in crate::console) async fn approve(
     State(state): State<ConsoleState>,
@@ -297,12 +298,11 @@ pub(in crate::console) async fn approve(
     let left = match carry_out(&state, store, &proposal, &by).await {
         Ok(left) => left,
         Err(error) => {
-            let state = match error {
-                ConsoleError::Away(_) | ConsoleError::Internal => ProposalState::Waiting,
-                _ => ProposalState::Outdated,
-            };
-            let why = error.to_string();
-            let noted = store.proposal_not_carried_out(&proposal, state, &why, &by, now_ms());
+            let (now, why) = (
+                after_refusal(&state, store, &proposal).await,
+                error.to_string(),
+            );
+            let noted = store.proposal_not_carried_out(&proposal, now, &why, &by, now_ms());
             noted.await?;
             return Err(error);
         }
@@ -311,6 +311,16 @@ pub(in crate::console) async fn approve(
     let mut view = view(&state, store, known(store, id).await?).await?;
     view.left = left;
     Ok(Json(view))
+}
+
+/// What becomes of a proposal that was approved and could not be carried out. It waits as
+/// long as its round is what it was proposed for: what was in the way, such as a full zone
+/// or items that were moving, may be gone a minute later.
+async fn after_refusal(state: &ConsoleState, store: &Store, proposal: &Proposal) -> ProposalState {
+    match store.round(&proposal.round).await {
+        Ok(round) if stands(state, round.as_ref(), proposal).is_err() => ProposalState::Outdated,
+        _ => ProposalState::Waiting,
+    }
 }
 
 async fn carry_out(

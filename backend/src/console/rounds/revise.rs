@@ -13,7 +13,7 @@ use seckill_core::ids::Item;
 use tokio::time::Instant;
 
 use super::approval::approver;
-use super::conflicts::{alone, edited_meanwhile, refuse_withdrawn, refused};
+use super::conflicts::{alone, edited_meanwhile, refuse_withdrawn, refused, stock_moves};
 use super::form::{self, Checked, RoundForm, Rules, money, shown_time};
 use super::problem::Problem;
 use super::{audit_entry, need_redis, rules};
@@ -448,6 +448,10 @@ fn not_adjusted(error: AdjustError, at: usize, amount: u64) -> ConsoleError {
             message: format!("Nothing was changed: {error}."),
             current: None,
         },
+        error
+        @ (AdjustError::Busy(_) | AdjustError::BetweenSites(_) | AdjustError::Unsteady(_)) => {
+            stock_moves(&error)
+        }
         error => ConsoleError::Mistakes(vec![fixed(
             &format!("products.{at}.amount"),
             "amount_refused",

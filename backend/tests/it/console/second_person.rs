@@ -2,6 +2,8 @@
 //! before and after, and approved by another.
 
 use axum::http::StatusCode;
+use redis::AsyncCommands as _;
+use seckill_core::ids::Item;
 use seckill_core::keys;
 use seckill_core::sale::catalogue::Entry;
 use serde_json::{Value, json};
@@ -306,6 +308,34 @@ async fn a_change_whose_ground_moved_is_outdated_and_does_nothing() {
     assert_eq!(console.get(&li, &path).await.body["state"], "outdated");
     let again = approve(&console, &zhao, &rename).await;
     assert_eq!(again.body["code"], "already_decided");
+}
+
+#[tokio::test]
+async fn a_change_for_which_it_was_a_bad_moment_waits_and_can_be_approved_again() {
+    let (console, li, wang, zhao) = three().await;
+    on_sale(&console, &li, &wang).await;
+    let raise = propose(&console, &wang, 150).await;
+    // Somebody else adjusts the product.
+    let mut conn = console.link.conn().await.unwrap();
+    let lock = keys::adjusting(&Item::new("1", "153").unwrap());
+    let () = conn.set(&lock, "somebody").await.unwrap();
+    let refused = approve(&console, &zhao, &raise).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("stock_moves")),
+        "{}",
+        refused.body
+    );
+    let path = format!("/ops/api/proposals/{}", raise["id"]);
+    let left = console.get(&li, &path).await.body;
+    assert_eq!(
+        (&left["state"], &left["decided_by"], &left["has_moved"]),
+        (&json!("waiting"), &Value::Null, &json!(false))
+    );
+    let () = conn.del(&lock).await.unwrap();
+    let done = approve(&console, &zhao, &raise).await;
+    assert_eq!(done.status, StatusCode::OK, "{}", done.body);
+    assert_eq!(amount(&console).await, 150);
 }
 
 #[tokio::test]

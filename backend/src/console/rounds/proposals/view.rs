@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::console::ConsoleState;
 use crate::console::error::{ConsoleError, FieldMistake};
+use crate::console::rounds::conflicts::refuse_withdrawn;
 use crate::console::rounds::form::{RoundForm, Rules};
 use crate::console::rounds::problem::Problem;
 use crate::console::rounds::revise;
@@ -117,9 +118,11 @@ pub(super) fn stands(
     let approved = round.filter(|round| round.state == RoundState::Approved);
     let round = approved.ok_or_else(|| outdated(proposal))?;
     let revised = revise::revised(round, &form_of(proposal)?, rules(&state.config));
-    match revised.map_err(|mistakes| not_possible(&mistakes))? {
-        revised if revised.is_as_proposed(&proposal.changes) => Ok(()),
-        _ => Err(outdated(proposal)),
+    let revised = revised.map_err(|mistakes| not_possible(&mistakes))?;
+    refuse_withdrawn(round, &revised.changes)?;
+    match revised.is_as_proposed(&proposal.changes) {
+        true => Ok(()),
+        false => Err(outdated(proposal)),
     }
 }
 

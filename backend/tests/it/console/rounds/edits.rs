@@ -78,12 +78,17 @@ async fn an_edit_after_the_approval_is_refused_where_the_smallest_zone_has_no_ro
         .unwrap();
     assert_eq!(stock, 100, "no amount was adjusted");
 
-    // What was refused is decided; with room it is proposed anew.
+    // The round is what it was: the change waits until there is room, and is approved then.
+    let shown = format!("/ops/api/proposals/{}", made.body["id"]);
+    let left = console.get(&li, &shown).await.body;
+    assert_eq!(
+        (&left["state"], &left["has_moved"], &left["decided_by"]),
+        (&json!("waiting"), &json!(false), &Value::Null)
+    );
     let () = conn.zrem(keys::EDGES, edge).await.unwrap();
-    let made = console.post(&li, "/ops/api/proposals", &change).await;
-    let path = format!("/ops/api/proposals/{}/approve", made.body["id"]);
     let saved = console.post(&wang, &path, &json!({})).await;
     assert_eq!(saved.status, StatusCode::OK, "{}", saved.body);
+    assert_eq!(saved.body["state"], "approved");
 }
 
 #[tokio::test]
