@@ -65,7 +65,7 @@ run() {
     done
     put_on_sale "$round" 1 "$permits"
     for ((number = 1; number <= edges; number++)); do
-        poll_until 10 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
+        poll_until 60 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
         poll_until 10 keeps_some "$number" || fail "edge $number keeps nothing; see $work/edge$number/error.log"
     done
     flood_all 4 16 &

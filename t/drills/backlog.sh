@@ -53,7 +53,7 @@ stock_followed() { [ "$(stock)" = "$(orders failed) $(orders created) 0" ]; }
 
 step "$purchases purchases that nobody makes orders of"
 start redis-server --port 0 --save '' --unixsocket "$work/redis.sock" --dir "$work"
-poll_until 10 redis_answers || fail "redis-server did not start; see $work/log"
+poll_until 60 redis_answers || fail "redis-server did not start; see $work/log"
 approve "$work/log" 1 +0s +1h "$purchases"
 start "$seckill" serve --roles relay
 script=$(redis SCRIPT LOAD "$(cat lua/stock/prelude.lua lua/stock/purchase.lua)")

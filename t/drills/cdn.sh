@@ -21,7 +21,7 @@ cdn_pid=
 cdn_start() {
     nginx -p "$work/" -c "$work/cdn.conf" -e "$work/cdn.log" &
     cdn_pid=$!
-    poll_until 10 curl -fsS -o "$work/answer" "$cdn/api/time" 2>/dev/null || fail "the cache does not answer; see $work/cdn.log"
+    poll_until 60 curl -fsS -o "$work/answer" "$cdn/api/time" 2>/dev/null || fail "the cache does not answer; see $work/cdn.log"
 }
 cdn_stop() {
     [ -n "$cdn_pid" ] || return 0

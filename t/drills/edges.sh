@@ -104,7 +104,7 @@ run() {
     done
     approve "$work/back-end.log" "$round" +0s +10m "$permits"
     for ((number = 1; number <= edges; number++)); do
-        poll_until 10 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
+        poll_until 60 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
     done
     before=$(metric_of_all seckill_admitted_total)
 

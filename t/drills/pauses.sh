@@ -112,7 +112,7 @@ run() {
     done
     approve "$work/back-end.log" "$round" +0s +30m "$permits"
     for ((number = 1; number <= edges; number++)); do
-        poll_until 10 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
+        poll_until 60 edge_sells "$number" "$round" 1 || fail "edge $number does not sell; see $work/edge$number/error.log"
     done
     perl t/drills/lib/watch.pl "$round" 1 "${edge_port[@]}" >"$work/watch.$round" &
     watcher=$!

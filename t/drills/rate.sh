@@ -64,9 +64,9 @@ measure() {
     edges=$1 burst=$2
     for ((number = 1; number <= edges; number++)); do
         edge_start "$number"
-        poll_until 10 edge_sells "$number" 1 153 || fail "edge $number does not sell; see $work/edge$number/error.log"
+        poll_until 60 edge_sells "$number" 1 153 || fail "edge $number does not sell; see $work/edge$number/error.log"
     done
-    poll_until 5 all_alive || fail "the edges do not see each other: $(metric 1 seckill_edges) instead of $edges"
+    poll_until 60 all_alive || fail "the edges do not see each other: $(metric 1 seckill_edges) instead of $edges"
     for number in "${!edge_pid[@]}"; do poll_until 10 bucket_is_full "$number"; done
 
     local addresses=()

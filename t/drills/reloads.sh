@@ -130,12 +130,12 @@ all_left() { look_for_old; [ ${#left_at[@]} -eq 0 ]; }
 edge_start_alone() {
     local home=$work/edge1
     edge_start 1
-    poll_until 10 test -s "$home/nginx.pid" || fail "the edge did not start; see $home/error.log"
+    poll_until 60 test -s "$home/nginx.pid" || fail "the edge did not start; see $home/error.log"
     edges_stop
     sed -i 's/^daemon off;$//' "$home/nginx.conf"
     # By its path, with which it starts the new one.
     "$(command -v nginx)" -e "$home/error.log" -p "$home" -c "$home/nginx.conf" >>"$home/nginx.log" 2>&1 || fail "the edge did not start; see $home/nginx.log"
-    poll_until 10 test -s "$home/nginx.pid" || fail "the edge did not start; see $home/error.log"
+    poll_until 60 test -s "$home/nginx.pid" || fail "the edge did not start; see $home/error.log"
     edge_pid[1]=$(cat "$home/nginx.pid")
 }
 
@@ -143,7 +143,7 @@ edge_start_alone
 # More buyers than items: demand is left at the end.
 sign_clicks 1 reloads $((permits + permits / 2 + 200))
 approve "$work/back-end.log" reloads +0s +2h "$permits"
-poll_until 10 edge_sells 1 reloads 1 || fail "the edge does not sell; see $work/edge1/error.log"
+poll_until 60 edge_sells 1 reloads 1 || fail "the edge does not sell; see $work/edge1/error.log"
 
 step "$reloads reloads and an upgrade while $permits items are sold"
 clicks &

@@ -50,7 +50,7 @@ location /buy/ {
 CONF
 }
 edge_start 1
-poll_until 10 edge_sells 1 1 153 || fail "the edge does not sell; see $work/edge1/error.log"
+poll_until 60 edge_sells 1 1 153 || fail "the edge does not sell; see $work/edge1/error.log"
 base=http://127.0.0.1:${edge_port[1]}
 
 # Every kind of click in one file, and reads between them.

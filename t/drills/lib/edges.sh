@@ -21,7 +21,7 @@ redis_start() {
     redis-server --port 0 --unixsocket "$work/redis.sock" --unixsocketperm 777 \
         --appendonly yes --appendfsync everysec --save '' --dir "$work" >>"$work/redis.log" 2>&1 &
     redis_pid=$!
-    poll_until 10 redis_pings || fail "redis-server did not start; see $work/redis.log"
+    poll_until 60 redis_pings || fail "redis-server did not start; see $work/redis.log"
 }
 
 # Stops it as an operator would, so that its file is whole.
@@ -43,7 +43,7 @@ edges_begin() {
     "$seckill" serve --roles purchase,relay >>"$work/back-end.log" 2>&1 &
     back_end=$!
     listens() { [ -S "$work/run/purchase.sock" ]; }
-    poll_until 10 listens || fail "the back end did not start; see $work/back-end.log"
+    poll_until 60 listens || fail "the back end did not start; see $work/back-end.log"
 }
 
 # For edge_http: the back end that edges_begin began.

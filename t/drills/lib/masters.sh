@@ -14,7 +14,7 @@ start_master() {
     redis-server --port 0 --unixsocket "$work/m$1.sock" --save '' --appendonly yes \
         --dir "$work/master$1" >>"$work/master$1.log" 2>&1 &
     masters[$1 - 1]=$!
-    poll_until 20 master_answers "$1" || fail "master $1 did not start; see $work/master$1.log"
+    poll_until 60 master_answers "$1" || fail "master $1 did not start; see $work/master$1.log"
 }
 master() { redis-cli -s "$work/m$1.sock" "${@:2}"; }
 master_answers() { [ "$(master "$1" PING 2>/dev/null)" = PONG ]; }

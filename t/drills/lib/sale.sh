@@ -42,7 +42,7 @@ approve() {
 sell_in_shop() {
     approve "$shop_log" "$@"
     # Edges look for new products four times a second.
-    poll_until 5 edge_knows "$1" || fail "the edge does not know round $1 five seconds after its approval; see $shop_log"
+    poll_until 60 edge_knows "$1" || fail "the edge does not know round $1 a minute after its approval; see $shop_log"
 }
 edge_knows() { curl -fsS -o "$work/answer" "$shop_url/api/rounds/$1/products/1/state" 2>/dev/null; }
 

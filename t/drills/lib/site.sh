@@ -38,7 +38,7 @@ site_place() {
     redis-server --port 0 --unixsocket "$work/redis.sock" --unixsocketperm 777 --save '' --appendonly yes --appendfsync no --dir "$work" \
         >"$work/redis.log" 2>&1 &
     redis_pid=$!
-    poll_until 10 redis_pings || fail "redis-server did not start; see $work/redis.log"
+    poll_until 60 redis_pings || fail "redis-server did not start; see $work/redis.log"
     case $database in
         sqlite) export SECKILL_DATABASE_URL=sqlite:$work/shop.db ;;
         mariadb)
@@ -150,7 +150,7 @@ CONF
     # the next one.
     "$(command -v nginx)" -e "$folder/error.log" -p "$folder" -c "$folder/nginx.conf" >>"$folder/nginx.log" 2>&1 ||
         fail "the edge did not start; see $folder/nginx.log"
-    poll_until 10 test -s "$folder/nginx.pid" || fail "the edge did not start; see $folder/error.log"
+    poll_until 60 test -s "$folder/nginx.pid" || fail "the edge did not start; see $folder/error.log"
     edge_pid=$(cat "$folder/nginx.pid")
 }
 

@@ -106,7 +106,7 @@ offer() {
     for site in east west; do
         seckill_at $site sale import "$work/$1.toml" --approve --overlapping >>"$work/$site.log" 2>&1 ||
             fail "the drill's sale could not be imported; see $work/$site.log"
-        poll_until 10 knows $site "$1" || fail "the edge of $site does not know round $1; see $work/$site.log"
+        poll_until 60 knows $site "$1" || fail "the edge of $site does not know round $1; see $work/$site.log"
     done
 }
 knows() { at "$1" curl -fsS -o "$work/answer" "http://127.0.0.1:${port[$1]}/api/rounds/$2/products/1/state" 2>/dev/null; }
