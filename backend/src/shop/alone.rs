@@ -9,27 +9,28 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::redis::RedisLink;
+use crate::redis::{RedisLink, RedisLinkError};
 use crate::sale::alone::{self, AloneError};
 use crate::sale::catalogue::{Mirror, Products};
 
 /// How often it looks for a new catalogue, and for the end of what it found.
 const POLL: Duration = Duration::from_millis(250);
 /// How often it asks though the catalogue is the same.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Whether a process without `site` may sell; cloning it is cheap.
 #[derive(Debug, Clone)]
 pub(super) struct Alone(watch::Receiver<Option<bool>>);
 
 impl Alone {
-    /// Asks Redis for other sites now, whenever the catalogue is another, and once a minute,
+    /// Asks Redis for other sites now, whenever the catalogue is another, and every [`EVERY`],
     /// by a task of its own, until the last clone is dropped. Must be called inside a runtime.
     #[must_use]
     pub(super) fn following(redis: RedisLink, catalogue: Mirror) -> Self {
         let (known, may_sell) = watch::channel(None);
         tokio::spawn(async move {
             let mut last: Option<(Option<Arc<Products>>, Instant)> = None;
+            let mut is_refused = false;
             while !known.is_closed() {
                 let products = catalogue.products();
                 let is_asked = last.as_ref().is_some_and(|(seen, at)| {
@@ -39,6 +40,13 @@ impl Alone {
                 if !(is_asked && may_sell == Some(true)) {
                     match alone::refuse(None, &redis).await {
                         Ok(()) => set(&known, true, None),
+                        Err(AloneError::Link(error @ RedisLinkError::Refused(_)))
+                            if !is_refused =>
+                        {
+                            is_refused = true;
+                            tracing::error!(%error, "nothing is sold by this purchase role until it is known whether other sites sell, too: HGETALL seckill::site::reports");
+                            continue;
+                        }
                         Err(AloneError::Link(error)) => {
                             tracing::debug!(%error, "whether other sites sell was not read");
                             sleep(POLL).await;
