@@ -10,7 +10,7 @@ pub mod fence;
 /// Keeps the stock in step with its orders, and expires unpaid ones.
 pub mod following;
 /// What segments have forgotten of their sales, and journals will make again.
-mod forgotten;
+pub(crate) mod forgotten;
 /// The purchase journal on disk: admitted requests that wait for Redis.
 pub mod journal;
 /// Reads the amounts of products and segments.

@@ -224,10 +224,6 @@ pub const STOCK_HALTED: &str = "halted";
 /// epoch ms.
 pub const HALTED_REPLAYS: &str = "replays|";
 
-/// The field of [`stock`] that says that purchases which the segment had forgotten were not
-/// made again in time, and are not waited for any more.
-pub const STOCK_GAVE_UP: &str = "gave_up";
-
 /// Hash: a segment's `sale_stock_amount`, `locked_stock_amount`, `saled_stock_amount`.
 #[must_use]
 pub fn stock(item: &Item, segment: u16) -> String {
@@ -271,6 +267,13 @@ pub fn refused(item: &Item, segment: u16) -> String {
 #[must_use]
 pub fn forgotten(item: &Item, segment: u16) -> String {
     format!("seckill::{{{item}::{segment:02}}}::forgotten")
+}
+
+/// Set: `user|request` of each purchase that was in [`forgotten`], was not made again in time,
+/// and is not waited for any more.
+#[must_use]
+pub fn given_up(item: &Item, segment: u16) -> String {
+    format!("seckill::{{{item}::{segment:02}}}::given_up")
 }
 
 /// Hash: adjustments of this segment's amount, request id → items added or removed.

@@ -27,11 +27,11 @@
 -- buys. A request whose lease was closed meanwhile buys without a permit: its buyer was
 -- told that it is in progress. One whose permit met no stock before it was journalled, since
 -- Redis answered too late, is refused as it was then. What bought nothing is on record with
--- its reason, unless the buyer has a purchase that lives. A forgotten purchase whose buyer
--- has a later one on record is over, since nobody has two that live at a time, and is not
--- made again. While a segment that was put back
--- (resume.lua) waits for what it has forgotten, nothing else is replayed, whichever process
--- has it in its journal.
+-- its reason, unless the buyer has a purchase that lives. A forgotten purchase that is still
+-- waited for, and whose buyer has a later one on record, is over, since nobody has two that
+-- live at a time, and is not made again. While a segment that was put back (resume.lua)
+-- waits for what it has forgotten, nothing else is replayed, whichever process has it in its
+-- journal.
 
 local last = redis.pcall('HGET', KEYS[1], ARGV[1])
 if type(last) == 'table' then return misplaced(KEYS[1], last) end

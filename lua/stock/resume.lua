@@ -3,6 +3,7 @@
 --
 -- KEYS  1  stock      hash of the segment's three amounts, and of why it is halted
 --       2  forgotten  set of what waits to be made again
+--       3  given_up   set of what is not waited for any more; kept for seven days
 -- ARGV  1  first  for how long, in ms, only what was journalled may be bought; empty to
 --                 end that
 --
@@ -14,8 +15,7 @@
 -- Keeps: whoever was told that they have an item, which the Redis then forgot, is served
 -- before those who come now. Should nobody end that time, it ends by itself, by the clock
 -- of this Redis. What is not made again when it is over is not waited for any more, here or
--- when the segment is halted the next time; the field gave_up of the stock says so, until
--- the next rebuild.
+-- when the segment is halted the next time.
 
 local halted = redis.call('HGET', KEYS[1], 'halted')
 if not halted then return { 0, 0 } end
@@ -31,7 +31,10 @@ if ARGV[1] ~= '' then
 end
 if not until_ms then return { 0, 0 } end
 if left > 0 and now_ms < tonumber(until_ms) then return { -1, left } end
-if left > 0 then redis.call('HSET', KEYS[1], 'gave_up', left) end
+if left > 0 then
+  redis.call('SUNIONSTORE', KEYS[3], KEYS[3], KEYS[2])
+  redis.call('EXPIRE', KEYS[3], 7 * 86400)
+end
 redis.call('DEL', KEYS[2])
 redis.call('HDEL', KEYS[1], 'halted')
 return { 1, left }

@@ -152,7 +152,7 @@ impl Refiller {
         // same: stock only comes to an empty segment by a transfer, which counts.
         // (What cancelled orders release meanwhile is for buyers who come later.)
         let mut before = None;
-        // Segments that are halted: what they have is for others first.
+        // Segments that were healed and serve others first.
         let mut barred = Vec::new();
         let mut halted = None;
         loop {
@@ -212,7 +212,7 @@ impl Refiller {
         }
     }
 
-    /// Reads all segments at once. One that is away is passed over as long as
+    /// Reads all segments at once. One that is away or halted is passed over as long as
     /// another has stock.
     async fn survey(&self, home: &Segment, count: u16) -> Result<Vec<SegmentOffer>, Refilled> {
         let mut reads = tokio::task::JoinSet::new();
@@ -231,6 +231,15 @@ impl Refiller {
             let Ok((segment, level)) = read else { continue };
             match level {
                 Ok(SegmentOffer { sale: None, .. }) => missing = Some(Refilled::Lost(segment)),
+                Ok(SegmentOffer {
+                    is_halted: true, ..
+                }) => {
+                    let error = RedisLinkError::Halted(segment.to_string());
+                    if segment == *home {
+                        return Err(Refilled::Away(error));
+                    }
+                    missing = missing.or(Some(Refilled::Away(error)));
+                }
                 Ok(level) => levels[usize::from(segment.number) - 1] = level,
                 Err(error) if segment == *home => return Err(Refilled::Away(error)),
                 Err(error) => missing = missing.or(Some(Refilled::Away(error))),

@@ -33,6 +33,7 @@ use crate::redis::scripts::stock::{Pass, Purchase, WhenGone};
 use crate::redis::segments::{Segment, Segments};
 use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::stock::fence::Fence;
+use crate::stock::forgotten;
 use crate::stock::journal::{Entry, Journal, Journals, Limits};
 use crate::store::LazyStore;
 use crate::time::periodic;
@@ -221,7 +222,7 @@ impl Replayer {
             }
             let mut conn = self.segments.conn(&segment.item, segment.number).await?;
             if !known.contains_key(segment) {
-                let replayed = read_known(&mut conn, segment).await?;
+                let replayed = forgotten::replayed(&mut conn, segment).await?;
                 known.insert(segment.clone(), replayed);
             }
             let link = self.segments.link(&segment.item, segment.number).await?;
@@ -334,20 +335,6 @@ impl Replayer {
             let _ = regrabs::allow_all(&mut conn, refused).await;
         }
     }
-}
-
-async fn read_known(
-    conn: &mut MultiplexedConnection,
-    segment: &Segment,
-) -> Result<HashMap<Id, u64>, RedisLinkError> {
-    let fields: HashMap<String, u64> = redis::cmd("HGETALL")
-        .arg(keys::journals(&segment.item, segment.number))
-        .query_async(conn)
-        .await?;
-    let known = fields.into_iter();
-    Ok(known
-        .filter_map(|(file, seq)| Some((Id::parse(&file)?, seq)))
-        .collect())
 }
 
 /// A request that is decided.

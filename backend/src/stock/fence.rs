@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use redis::streams::StreamInfoStreamReply;
-use redis::{FromRedisValue as _, RedisError, RedisResult, Value};
+use redis::{FromRedisValue as _, RedisResult, Value};
 use seckill_core::journal::request::Request;
 use seckill_core::keys;
 use seckill_core::stock::ledger::EntryId;
@@ -190,9 +190,6 @@ impl Fence {
         let at_ms = seconds * 1000 + micros / 1000;
         let mut check = Check::default();
         for ((segment, sold), reply) in here.into_iter().zip(sold).zip(replies) {
-            if has_moved(&reply) {
-                continue;
-            }
             let has = last_event(reply)?;
             let in_archive = archived.get(&segment).copied();
             let newer = in_archive.flatten().max(sold).filter(|known| *known > has);
@@ -203,7 +200,6 @@ impl Fence {
                 None => self.forgot(&mut conn, &segment, until).await?,
             };
             let unread = |replaced| Unread {
-                link: link.clone(),
                 segment: segment.clone(),
                 has,
                 at_ms,
@@ -378,12 +374,6 @@ async fn follow(fence: Weak<Fence>) {
         connects.join_all().await;
         tokio::time::sleep(FOLLOW).await;
     }
-}
-
-/// Whether a Cluster's slot has left this master, or is about to: it takes what it has along.
-fn has_moved(reply: &RedisResult<Value>) -> bool {
-    let code = reply.as_ref().err().and_then(RedisError::code);
-    matches!(code, Some("MOVED" | "ASK"))
 }
 
 /// The id of a stream's last event; 0-0 if there is no stream.

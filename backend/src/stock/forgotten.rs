@@ -2,8 +2,11 @@
 //! so that whichever process has such a purchase in its journal, no other takes the item
 //! before (`lua/stock/replay.lua`).
 
+use std::collections::HashMap;
+
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use seckill_core::journal::Id;
 use seckill_core::journal::request::Request;
 use seckill_core::keys;
 
@@ -32,8 +35,8 @@ pub(super) async fn note(
     pipe.exec_async(conn).await
 }
 
-/// Whether the segment knows that all of these wait to be made again, or has ended waiting
-/// for some (`lua/stock/resume.lua`).
+/// Whether the segment knows of each of these that it waits to be made again, or that it is
+/// not waited for any more (`lua/stock/resume.lua`).
 ///
 /// # Errors
 /// Redis is away, or refuses.
@@ -47,12 +50,18 @@ pub(super) async fn are_known(
     }
     let Segment { item, number } = segment;
     let mut read = redis::pipe();
-    read.cmd("SMISMEMBER")
-        .arg(keys::forgotten(item, *number))
-        .arg(names(purchases));
-    read.hexists(keys::stock(item, *number), keys::STOCK_GAVE_UP);
-    let (noted, gave_up): (Vec<bool>, bool) = read.query_async(conn).await?;
-    Ok(gave_up || !noted.contains(&false))
+    let names = names(purchases);
+    for key in [
+        keys::forgotten(item, *number),
+        keys::given_up(item, *number),
+    ] {
+        read.cmd("SMISMEMBER").arg(key).arg(&names);
+    }
+    let (noted, given_up): (Vec<bool>, Vec<bool>) = read.query_async(conn).await?;
+    Ok(noted
+        .iter()
+        .zip(given_up)
+        .all(|(noted, given_up)| *noted || given_up))
 }
 
 /// Notes that these will not be made again.
@@ -68,6 +77,24 @@ pub(super) async fn strike(
     let mut pipe = redis::pipe();
     pipe.srem(&key, names(purchases));
     pipe.exec_async(conn).await
+}
+
+/// Number of the last record of each journal's file that was replayed on a segment.
+///
+/// # Errors
+/// Redis is away, or refuses.
+pub(crate) async fn replayed(
+    conn: &mut MultiplexedConnection,
+    segment: &Segment,
+) -> RedisResult<HashMap<Id, u64>> {
+    let fields: HashMap<String, u64> = redis::cmd("HGETALL")
+        .arg(keys::journals(&segment.item, segment.number))
+        .query_async(conn)
+        .await?;
+    let known = fields.into_iter();
+    Ok(known
+        .filter_map(|(file, seq)| Some((Id::parse(&file)?, seq)))
+        .collect())
 }
 
 fn names<'a>(purchases: impl IntoIterator<Item = &'a Request>) -> Vec<String> {

@@ -258,6 +258,7 @@ fn segment_keys(item: &Item, number: u16) -> Vec<String> {
         keys::journals(item, number),
         keys::refused(item, number),
         keys::forgotten(item, number),
+        keys::given_up(item, number),
         keys::adjustments(item, number),
         keys::transit(item, number),
         keys::transfers(item, number),

@@ -19,7 +19,7 @@ use crate::redis::{RedisLink, RedisLinkError, scripts};
 use crate::sale::catalogue;
 use crate::time::periodic::Passes;
 
-/// How long after they have left items may arrive. A source that has gone back to before
+/// How long after they have left items may still be sent to where they arrive. A source that has gone back to before
 /// they left is healed one second after it was halted, and then they are for sale there.
 const ON_THE_WAY: Duration = Duration::from_millis(500);
 
@@ -47,6 +47,9 @@ pub struct SegmentOffer {
     /// Items for sale; `None` if the segment has no stock at all, which means
     /// that it lost its data.
     pub sale: Option<u64>,
+    /// Whether its stock is older than what was sold from it, so that it neither gives nor
+    /// takes.
+    pub is_halted: bool,
     /// Transfers on their way from here.
     pub leaving: u64,
     /// Transfers from or to here that have ever arrived.
@@ -61,12 +64,18 @@ pub async fn offer(segments: &Segments, segment: &Segment) -> Result<SegmentOffe
     let Segment { item, number } = segment;
     let mut conn = segments.conn(item, *number).await?;
     let mut read = redis::pipe();
-    read.hget(keys::stock(item, *number), "sale_stock_amount")
-        .hlen(keys::transit(item, *number))
-        .hlen(keys::transfers(item, *number));
-    let (sale, leaving, moved) = scripts::together(&read).run(&mut conn).await?;
+    read.hmget(
+        keys::stock(item, *number),
+        &["sale_stock_amount", keys::STOCK_HALTED],
+    )
+    .hlen(keys::transit(item, *number))
+    .hlen(keys::transfers(item, *number));
+    let read = scripts::together(&read);
+    let ((sale, halted), leaving, moved): ((Option<u64>, Option<String>), u64, u64) =
+        read.run(&mut conn).await?;
     Ok(SegmentOffer {
         sale,
+        is_halted: halted.is_some_and(|why| !why.starts_with(keys::HALTED_REPLAYS)),
         leaving,
         moved,
     })
@@ -86,10 +95,10 @@ pub async fn transfer(
     to: u16,
     items: u64,
 ) -> Result<u64, RedisLinkError> {
-    let id = fresh_id();
+    let (id, since) = (fresh_id(), Instant::now());
     let moved = withdraw(segments, item, (from, to), &id, items).await?;
     if moved > 0 {
-        deliver(segments, item, (from, to), &id, moved).await?;
+        deliver_since(since, segments, item, (from, to), &id, moved).await?;
     }
     Ok(moved)
 }
@@ -139,16 +148,18 @@ async fn deliver_since(
     id: &str,
     items: u64,
 ) -> Result<(), RedisLinkError> {
-    // Its connection may have to be checked first.
     let destination = segments.link(item, to).await?;
-    segments.conn(item, to).await?;
+    // It may have to be checked first.
+    let mut conn = segments.conn(item, to).await?;
     if since.elapsed() > ON_THE_WAY {
         return Err(RedisLinkError::Away {
             address: destination.address().to_owned(),
             reason: format!("it took more than {ON_THE_WAY:?}, for items of transfer {id}"),
         });
     }
-    step(segments, item, (to, from), TransferStep::In { items }, id).await?;
+    let arrive = TransferStep::In { items };
+    let arrive = scripts::stock::transfer(item, (to, from), id, arrive);
+    arrive.run(&mut conn).await?;
     segments.learn(item, to, id);
     step(segments, item, (from, to), TransferStep::Done, id).await?;
     Ok(())

@@ -22,7 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A segment that could not be compared with the archive.
 #[derive(Debug, Clone)]
 pub(super) struct Unread {
-    pub link: RedisLink,
     pub segment: Segment,
     /// Its last event.
     pub has: EntryId,
@@ -77,7 +76,7 @@ impl Fence {
                     break;
                 };
                 let done = match compared {
-                    Ok(behind) => self.halt_later(&unread.link, behind).await,
+                    Ok(behind) => self.halt_later(behind).await,
                     Err(error) => Err(error),
                 };
                 match done {
@@ -93,12 +92,18 @@ impl Fence {
         }
     }
 
-    async fn halt_later(&self, link: &RedisLink, behind: Option<Behind>) -> Result<(), LaterError> {
+    async fn halt_later(&self, behind: Option<Behind>) -> Result<(), LaterError> {
         if let Some(behind) = behind {
+            let link = self.home(&behind.segment).await?;
             let _alone = self.products.lock().await;
-            self.halt(link, &[behind]).await?;
+            self.halt(&link, &[behind]).await?;
         }
         Ok(())
+    }
+
+    /// The master that holds the segment by now.
+    async fn home(&self, Segment { item, number }: &Segment) -> Result<RedisLink, RedisLinkError> {
+        self.segments.link(item, *number).await
     }
 
     /// Whether the segment is behind the archive. What was sold since it was read has newer
@@ -118,7 +123,7 @@ impl Fence {
             return Ok(Some(behind(unread.has, Lacks::Newer(known))));
         }
         let newest = store.last_archived(item, *number).await?;
-        let mut conn = unread.link.conn_unguarded().await?;
+        let mut conn = self.home(&unread.segment).await?.conn_unguarded().await?;
         let mut read = redis::cmd("XINFO");
         read.arg("STREAM").arg(keys::outbox(item, *number));
         let has = last_event(read.query_async(&mut conn).await).map_err(RedisLinkError::from)?;

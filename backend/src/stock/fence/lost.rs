@@ -173,11 +173,20 @@ impl Fence {
     ) -> Result<Vec<Request>, RedisLinkError> {
         let journal = self.forgotten.as_ref();
         let journalled = journal.map(|it| it.oldest(segment, usize::MAX));
+        let journalled = journalled.unwrap_or_default();
         let mut waiting = Vec::new();
-        for some in journalled.unwrap_or_default().chunks(BATCH) {
+        if journalled.is_empty() {
+            return Ok(waiting);
+        }
+        let replayed = forgotten::replayed(conn, segment).await?;
+        for some in journalled.chunks(BATCH) {
             let records = records(conn, segment, some.iter().map(|it| &it.request)).await?;
             for (entry, record) in some.iter().zip(records) {
-                if record.is_none_or(|it| it.request != entry.request.request) {
+                // Its replay may be decided, and the reply lost.
+                let is_replayed = replayed
+                    .get(&entry.file)
+                    .is_some_and(|seq| *seq >= entry.seq);
+                if !is_replayed && record.is_none_or(|it| it.request != entry.request.request) {
                     waiting.push(entry.request.clone());
                 }
             }

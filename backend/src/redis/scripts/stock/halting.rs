@@ -20,12 +20,13 @@ pub fn halt(item: &Item, segment: u16, reason: &str) -> Call<bool> {
 /// everybody once [`serve`] says so. `false` if it was not halted.
 #[must_use]
 pub fn resume(item: &Item, segment: u16, first: Duration) -> Call<bool> {
-    let call = Call::decoded(&RESUME, 2, |reply| {
+    let call = Call::decoded(&RESUME, 3, |reply| {
         let (is_done, _): (bool, u64) = from_redis_value(reply)?;
         Ok(is_done)
     });
     call.arg(keys::stock(item, segment))
         .arg(keys::forgotten(item, segment))
+        .arg(keys::given_up(item, segment))
         .arg(u64::try_from(first.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -45,7 +46,7 @@ pub enum Served {
 /// has forgotten something that is not made again yet and there is time left for that.
 #[must_use]
 pub fn serve(item: &Item, segment: u16) -> Call<Served> {
-    let call = Call::decoded(&RESUME, 2, |reply| {
+    let call = Call::decoded(&RESUME, 3, |reply| {
         let (done, left): (i64, u64) = from_redis_value(reply)?;
         Ok(match done {
             0 => Served::Unchanged,
@@ -55,5 +56,6 @@ pub fn serve(item: &Item, segment: u16) -> Call<Served> {
     });
     call.arg(keys::stock(item, segment))
         .arg(keys::forgotten(item, segment))
+        .arg(keys::given_up(item, segment))
         .arg("")
 }
