@@ -243,7 +243,7 @@ async fn refund(config: &Config, store: &Store, arguments: &RefundArgs) -> anyho
     if let Some(order) = noted.and_then(|noted| noted.order) {
         text += &format!("Order {} is {}.\n", order.id, order.state.as_str());
         // If Redis is away, the sweep of the orders role does it later.
-        let redis = RedisLink::lazy(&config.redis_url)?;
+        let redis = RedisLink::of_command(&config.redis_url)?;
         let segments = Segments::open(&redis, &config.redis_segments)?;
         if let Err(error) = following::follow(store, &segments, &[order]).await {
             tracing::debug!(%error, at_ms = now_ms(), "the stock follows later");

@@ -58,7 +58,7 @@ pub(super) async fn run(config: &Config, command: RoundCommand) -> anyhow::Resul
         RoundCommand::End(it) => (StopStep::End, it.stop, it.cancel),
         RoundCommand::Withdraw(it) => (StopStep::Withdraw, it.stop, it.cancel),
     };
-    let redis = RedisLink::lazy(&config.redis_url)?;
+    let redis = RedisLink::of_command(&config.redis_url)?;
     let store = open_store(config).await?;
     let order = StopOrder {
         step,

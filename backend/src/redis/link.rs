@@ -114,9 +114,17 @@ impl RedisLink {
     /// # Errors
     /// The address is wrong, or Redis is not there.
     pub async fn connect(url: &str) -> Result<Self, RedisLinkError> {
-        let link = Self::lazy_with(url, COMMAND_TIMEOUT)?;
+        let link = Self::of_command(url)?;
         link.conn().await?;
         Ok(link)
+    }
+
+    /// The same for a command that goes on if Redis is not there: connects on first use.
+    ///
+    /// # Errors
+    /// The address is wrong.
+    pub fn of_command(url: &str) -> Result<Self, RedisLinkError> {
+        Self::lazy_with(url, COMMAND_TIMEOUT)
     }
 
     /// Takes the address; connects on first use.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{entry, on_sale, press};
 use crate::common::console::Console;
-use crate::common::{database, eventually, now_ms};
+use crate::common::{database, eventually, now_ms, program};
 
 const PAUSE: StopOrder<'_> = StopOrder {
     step: StopStep::Pause,
@@ -333,4 +333,33 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
     until_paused(&console).await;
     stop.cancel();
     sweep.await.unwrap();
+}
+
+/// Somebody waits for the command that stops a sale, and no buyer does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_stops_a_sale_waits_for_a_redis_that_is_slow_to_answer() {
+    let (console, _, _) = on_sale().await;
+    let mut conn = console.link.conn().await.unwrap();
+    // Longer than a role waits.
+    let mut pause = redis::cmd("CLIENT");
+    pause.arg("PAUSE").arg(1_500).arg("ALL");
+    pause.exec_async(&mut conn).await.unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let output = program()
+        .args(["round", "pause", "1"])
+        .env("SECKILL_DATA", folder.path())
+        .env(
+            "SECKILL_REDIS_URL",
+            format!("unix://{}", console.link.address()),
+        )
+        .env("SECKILL_DATABASE_URL", &console.database_url)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    assert_eq!(
+        entry(&console, "153").await.halt,
+        Some(Halt::Paused),
+        "{complaint}"
+    );
 }
