@@ -162,12 +162,15 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn postpone_stock(&self, orders: &[&Order], now_ms: u64) -> Result<(), StoreError> {
-        for order in orders {
-            sqlx::query("UPDATE orders SET updated_ms = ? WHERE id = ?")
-                .bind(signed(now_ms))
-                .bind(signed(order.id.0))
-                .execute(self.orders_db(&order.user).writer())
-                .await?;
+        for (number, shard) in self.shards().iter().enumerate() {
+            let here = orders.iter().filter(|it| self.shard_of(&it.user) == number);
+            let ids: Vec<i64> = here.map(|it| signed(it.id.0)).collect();
+            for ids in ids.chunks(500) {
+                let mut query = QueryBuilder::<Any>::new("UPDATE orders SET updated_ms = ");
+                query.push_bind(signed(now_ms));
+                push_ids(&mut query, " WHERE id IN (", ids);
+                query.build().execute(shard.writer()).await?;
+            }
         }
         Ok(())
     }
