@@ -53,6 +53,10 @@ test-e2e: ## Only the browser tests
 test-vendure: ## Set up a Vendure shop with a sale in front of it, and buy there in a browser
 	@scripts/test-vendure.sh
 
+.PHONY: test-mysql
+test-mysql: ## The back end's suites for MariaDB, on a MySQL 8
+	@scripts/test-mysql.sh
+
 .PHONY: test-drill
 test-drill: ## Only the short drill
 	@scripts/test.sh drill

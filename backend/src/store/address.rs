@@ -58,6 +58,10 @@ pub(super) fn cure(kind: Kind, url: &str, reason: &sqlx::Error) -> &'static str 
             "name the file with the authority that signed the server's certificate by \
              ssl-ca=/path/to/ca.pem, and the server by a name in that certificate"
         }
+        (_, Trouble::Password) => {
+            "MySQL takes such a password on an encrypted connection alone: add ?ssl-mode=required to \
+             the address"
+        }
         (_, Trouble::NoTls) => {
             "turn TLS on at the server, or leave it out of the address (a socket has none)"
         }
@@ -111,6 +115,8 @@ enum Trouble {
     Certificate,
     /// It does not do TLS.
     NoTls,
+    /// It wants a password that is not sent in the clear.
+    Password,
     /// A file is missing or closed: a socket, or the authority's certificate.
     File,
     Other,
@@ -118,6 +124,7 @@ enum Trouble {
 
 fn trouble(reason: &sqlx::Error) -> Trouble {
     match reason {
+        error if wants_secrecy(error) => Trouble::Password,
         sqlx::Error::Tls(error) if error.to_string().contains("not support TLS") => Trouble::NoTls,
         sqlx::Error::Tls(_) => Trouble::Certificate,
         // What rustls finds wrong in a handshake.
@@ -136,9 +143,39 @@ fn trouble(reason: &sqlx::Error) -> Trouble {
     }
 }
 
+/// Whether the server asked for the password of a user with `caching_sha2_password`, the
+/// default from MySQL 8 on, on a connection that is not encrypted. The driver could encrypt
+/// the password alone, by a key that anybody in between may have sent.
+fn wants_secrecy(reason: &sqlx::Error) -> bool {
+    let sqlx::Error::Configuration(error) = reason else {
+        return false;
+    };
+    error.to_string().contains("RSA auth backend disabled")
+}
+
+/// The reason as an operator reads it, where the driver speaks of how it was built.
+pub(super) fn in_words(reason: sqlx::Error) -> sqlx::Error {
+    match wants_secrecy(&reason) {
+        true => sqlx::Error::Configuration(UNSENT.into()),
+        false => reason,
+    }
+}
+
+const UNSENT: &str = "the server asks for the password itself (caching_sha2_password), which is not sent in the clear";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_that_is_not_sent_in_the_clear_names_the_cure_and_not_the_build() {
+        let said = "RSA auth backend disabled; enable feature `mysql-rsa` or use TLS.";
+        let reason = sqlx::Error::Configuration(said.into());
+        let cure = cure(Kind::Mysql, "mysql://h/d", &reason);
+        assert!(cure.ends_with("add ?ssl-mode=required to the address"));
+        let told = in_words(reason).to_string();
+        assert!(told.contains("caching_sha2_password") && !told.contains("feature"));
+    }
 
     #[test]
     fn what_an_address_does_not_say_is_added_and_what_it_says_stays() {

@@ -80,7 +80,7 @@ impl Database {
         let (writer, readers) = opened.map_err(|source| StoreError::Open {
             url: masked_url(url),
             cure: address::cure(kind, url, &source),
-            source,
+            source: address::in_words(source),
         })?;
         let upgraded = upgrade::run(&writer, kind).await;
         upgraded.map_err(|error| match error {

@@ -167,6 +167,35 @@ async fn sslmode_decides_whether_postgres_is_reached_by_tls_and_which_one() {
     );
 }
 
+/// The server is MariaDB unless the script puts MySQL in its place.
+#[tokio::test]
+#[ignore = "needs a MySQL: scripts/test-mysql.sh"]
+async fn of_mysql_8_a_password_is_not_sent_in_the_clear_and_the_cure_is_named() {
+    let port = free_row(1);
+    let server = TestMariadb::start_with(&[
+        "--skip-networking=0".to_owned(),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--port={port}"),
+    ])
+    .await;
+    server.create("shop");
+    for (user, by) in [
+        ("new", "caching_sha2_password"),
+        ("old", "mysql_native_password"),
+    ] {
+        assert!(server.run(&format!(
+            "CREATE USER {user} IDENTIFIED WITH {by} BY 's3cret'; GRANT ALL ON shop.* TO {user}"
+        )));
+    }
+    let url = |user: &str| format!("mysql://{user}:s3cret@127.0.0.1:{port}/shop");
+    Store::open(&url("old")).await.unwrap();
+    let refused = refusal(&url("new")).await;
+    for part in ["caching_sha2_password", "add ?ssl-mode=required"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    assert!(!refused.contains("s3cret"), "{refused}");
+}
+
 #[tokio::test]
 async fn mariadb_is_reached_by_tls_only_if_the_address_says_so() {
     let certificates = Certificates::make();
