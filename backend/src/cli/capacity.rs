@@ -45,7 +45,7 @@ pub(crate) struct CapacityArgs {
     /// compressed; weighed in the data folder's pages without it
     #[arg(long, value_name = "N", value_parser = rate, requires = "buyers")]
     page_bytes: Option<f64>,
-    /// Bytes of a page's picture; the heaviest that a page shows without it
+    /// Bytes of the picture on the page of --page-bytes; none without it
     #[arg(long, value_name = "N", value_parser = rate, requires = "page_bytes")]
     picture_bytes: Option<f64>,
     /// Requests for pages that the CDN answers by itself, in percent; 0 for no CDN
@@ -109,7 +109,10 @@ fn percent(text: &str) -> Result<f64, String> {
 struct Viewing {
     crowd: Crowd,
     weight: PageWeight,
+    /// Where the bytes of the page are from.
     weighed: String,
+    /// Where those of its picture are from.
+    picture_weighed: String,
     cdn_hit: f64,
     traffic: Traffic,
     /// What the CDN takes for all of it, if a gigabyte's price is known.
@@ -192,19 +195,23 @@ fn viewing(config: &Config, arguments: &CapacityArgs) -> anyhow::Result<Option<V
     let Some(buyers) = arguments.buyers else {
         return Ok(None);
     };
-    let (weight, weighed) = match arguments.page_bytes {
+    let (weight, weighed, picture_weighed) = match arguments.page_bytes {
         Some(page_bytes) => {
-            let picture_bytes = arguments.picture_bytes.unwrap_or(0.0);
+            let (picture_bytes, from) = match arguments.picture_bytes {
+                Some(bytes) => (bytes, "--picture-bytes"),
+                None => (0.0, "none, without --picture-bytes"),
+            };
             let weight = PageWeight {
                 page_bytes,
                 picture_bytes,
             };
-            (weight, "--page-bytes".to_owned())
+            (weight, "--page-bytes".to_owned(), from.to_owned())
         }
         None => {
             let pages = config.pages_dir();
             let weight = weight::weigh(&pages).map_err(anyhow::Error::msg)?;
-            (weight, pages.display().to_string())
+            let from = pages.display().to_string();
+            (weight, from.clone(), from)
         }
     };
     let crowd = Crowd {
@@ -219,6 +226,7 @@ fn viewing(config: &Config, arguments: &CapacityArgs) -> anyhow::Result<Option<V
         crowd,
         weight,
         weighed,
+        picture_weighed,
         cdn_hit,
         traffic,
         cdn_price: arguments

@@ -91,6 +91,8 @@ fn buyers_are_priced_with_their_pages_and_every_assumption_is_printed() {
         "50000 requests/s",
         "4400   in the busiest second",
         "44   in the busiest second",
+        "60000   --page-bytes",
+        "50000   --picture-bytes",
         "2.20   --gb-price",
         "machines in all",
     ] {

@@ -70,6 +70,7 @@ fn pages(viewing: &Viewing) -> String {
     let Viewing {
         weight,
         weighed,
+        picture_weighed,
         traffic,
         cdn_price,
         ..
@@ -83,7 +84,7 @@ fn pages(viewing: &Viewing) -> String {
         (
             "picture of a page, bytes",
             weight.picture_bytes,
-            weighed.as_str(),
+            picture_weighed.as_str(),
         ),
         ("all buyers, GB", traffic.cdn_gigabytes, "from the CDN"),
         (
