@@ -115,11 +115,12 @@ impl Tuning {
         text
     }
 
-    /// The files to write, with each setting's reason. What is better here than wanted
-    /// stays as it is.
+    /// The files to write, with each setting's reason, after what could not be looked at.
+    /// What is better here than wanted stays as it is.
     #[must_use]
     pub fn files(&self) -> String {
-        files::write(&self.lines)
+        let notes = self.notes.iter().map(|note| format!("# note: {note}\n"));
+        notes.collect::<String>() + &files::write(&self.lines)
     }
 }
 

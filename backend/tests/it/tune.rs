@@ -225,6 +225,14 @@ async fn an_edge_that_cannot_be_read_is_unknown_and_its_file_is_named() {
         note.contains("refuses the configuration /nonexistent"),
         "{note}"
     );
+    // Whoever writes the files reads what they lack.
+    let mut print = tune(&redis);
+    let print = print
+        .args(["--print", "--parts=nginx", "--nginx-conf=/nonexistent"])
+        .output()
+        .unwrap();
+    let files = String::from_utf8(print.stdout).unwrap();
+    assert!(files.starts_with(&format!("# note: {note}\n")), "{files}");
 }
 
 #[tokio::test]

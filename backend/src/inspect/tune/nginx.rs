@@ -32,7 +32,11 @@ impl Edge<'_> {
         self.all(name).last()?.arguments.first().cloned()
     }
 
+    /// Of a configuration that is unknown, as many as are wanted.
     fn workers(&self, cores: u64) -> u64 {
+        if self.directives.is_none() {
+            return cores;
+        }
         let said = self.value("worker_processes");
         match said.as_deref() {
             Some("auto") => cores,
@@ -332,6 +336,21 @@ mod tests {
                 assert_ne!(state, State::Off, "{name}: {plan:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_written_without_a_configuration_is_for_as_many_workers_as_it_says() {
+        let edge = Edge {
+            file: None,
+            directives: None,
+            file_limit: None,
+        };
+        let lines = edge.lines(&MACHINE);
+        let value = |name| &lines.iter().find(|it| it.name == name).unwrap().value;
+        assert_eq!(value("worker_processes"), "auto");
+        let each = MACHINE.connections / MACHINE.cores;
+        let wanted = WorkerLimits::new(each, 0).connections;
+        assert_eq!(*value("worker_connections"), wanted.to_string());
     }
 
     #[test]

@@ -85,12 +85,9 @@ fn runs(name: &str) -> bool {
 async fn edge(config: &Config, options: &Options, notes: &mut Vec<String>) -> Option<Edge> {
     let named = options.nginx_conf.as_deref();
     let found = edges::find(config, named).await;
-    if found.own.is_empty() && !found.others.is_empty() {
+    if found.own.is_empty() {
         let others: Vec<String> = found.others.iter().map(Edge::shown).collect();
-        notes.push(format!(
-            "which edge is this system's is not known; --nginx-conf names it, such as {}",
-            others.join(", ")
-        ));
+        notes.push(no_edge(&others));
     }
     for edge in found.own {
         match &edge.directives {
@@ -106,6 +103,21 @@ async fn edge(config: &Config, options: &Options, notes: &mut Vec<String>) -> Op
         }
     }
     None
+}
+
+/// What is left out where none of these edges is known to be this system's.
+fn no_edge(others: &[String]) -> String {
+    let why = match others {
+        [] => "no edge runs here".to_owned(),
+        others => format!(
+            "which edge is this system's is not known; --nginx-conf names it, such as {}",
+            others.join(", ")
+        ),
+    };
+    format!(
+        "{why}; the settings of nginx, and those of the kernel for an edge, are left out, and \
+         --parts kernel,nginx shows them"
+    )
 }
 
 fn of_edge(
@@ -309,6 +321,15 @@ mod tests {
             file_limit("Max open files  unlimited unlimited files"),
             None
         );
+    }
+
+    #[test]
+    fn what_is_left_out_without_an_edge_is_said() {
+        for others in [&[][..], &["/etc/nginx/nginx.conf".to_owned()]] {
+            let note = no_edge(others);
+            assert!(note.contains("--parts kernel,nginx"), "{note}");
+            assert!(others.iter().all(|it| note.contains(it)), "{note}");
+        }
     }
 
     #[test]
