@@ -67,6 +67,12 @@ impl Edge<'_> {
         kept.unwrap_or_else(|| "0".to_owned())
     }
 
+    /// Whether every log of requests that is named is off.
+    fn logs_nothing(&self) -> bool {
+        let mut logs = self.all("access_log").peekable();
+        logs.peek().is_some() && logs.all(|it| it.arguments.first().is_some_and(|it| it == "off"))
+    }
+
     /// How much of the log is collected before it is written.
     fn log_buffer(&self) -> String {
         let mut logs = self.all("access_log");
@@ -168,7 +174,9 @@ impl Edge<'_> {
                 "a purchase does not pay for a handshake, nor leave a port waiting for a minute",
                 Some(keepalive),
             ),
-            judge(
+        ];
+        if !self.logs_nothing() {
+            lines.push(judge(
                 "buffer",
                 "http",
                 Syntax::Argument("access_log"),
@@ -176,8 +184,8 @@ impl Edge<'_> {
                 Weight::Helps,
                 "the log is written once for some hundred requests, not for each",
                 Some(self.log_buffer()),
-            ),
-        ];
+            ));
+        }
         if self.listens_with("ssl") {
             let cache = self.value("ssl_session_cache");
             lines.push(judge(
@@ -351,6 +359,17 @@ mod tests {
         let each = MACHINE.connections / MACHINE.cores;
         let wanted = WorkerLimits::new(each, 0).connections;
         assert_eq!(*value("worker_connections"), wanted.to_string());
+    }
+
+    #[test]
+    fn the_buffer_of_a_log_is_looked_at_only_where_there_is_one() {
+        let has_buffer = |text| states(text, None).iter().any(|it| it.0 == "buffer");
+        assert!(!has_buffer(
+            "http { access_log off; server { listen 80; } }"
+        ));
+        assert!(has_buffer("http { server { listen 80; } }"));
+        let one = "http { access_log off; server { listen 80; access_log /var/log/a; } }";
+        assert_eq!(state(one, "buffer"), State::Advised);
     }
 
     #[test]
