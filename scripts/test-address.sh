@@ -35,8 +35,8 @@ mkdir -p "$work"
 pids=()
 declare -A processes
 tidy() {
-    local pid
-    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
+    # Without what bash has to say of each that was killed.
+    [ ${#pids[@]} -eq 0 ] || { kill -KILL "${pids[@]}" || true; wait "${pids[@]}" || true; } 2>/dev/null
     for name in client lb1 lb2; do
         # The kernel takes its time over a namespace; its cable goes at once.
         ip link del "$net-$name" 2>/dev/null || true
@@ -143,7 +143,7 @@ at=$(locked)
 # The machine is gone: no last word, and its cable is out.
 ip link set "$net-$active" down
 # shellcheck disable=SC2086 # two processes
-kill -KILL ${processes[$active]}
+{ kill -KILL ${processes[$active]}; wait ${processes[$active]} || true; } 2>/dev/null
 moved() { has_address "$other"; }
 poll_until 10 moved && said=$other || said=nobody
 fact "who has the address now (sold when the other died: $at of $items)" "$other" "$said"

@@ -34,8 +34,8 @@ ip link set lo up
 work=$(mktemp -d)
 pids=()
 tidy() {
-    for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-    wait 2>/dev/null || true
+    # Without what bash has to say of each that was killed.
+    { kill -KILL "${pids[@]}" || true; wait || true; } 2>/dev/null
     rm -rf "$work"
 }
 trap tidy EXIT

@@ -107,12 +107,16 @@ podman run --rm --name "$project-load" --network "container:$(container edge)" l
     --round box --product 1 --buyers "$buyers" --concurrency 8 --retry-busy --until-sold-out 60 --limit 300 >"$work/race.json" 2>"$work/race.err" &
 racers=$!
 sold() { local n; n=$(in_container redis redis-cli --raw HGET 'seckill::{box::1::01}::stock' locked_stock_amount 2>/dev/null) && [ "${n:-0}" -ge "$1" ]; }
+kill_container() {
+    podman kill -s KILL "$(container "$1")" >>"$work/compose.log" 2>&1 || fail "$1 cannot be killed: see $work/compose.log"
+    # By its restart policy; some versions of podman leave that to a start.
+    poll_until 5 is_running "$1" || podman start "$(container "$1")" >>"$work/compose.log" 2>&1 ||
+        fail "$1 does not start again: see $work/compose.log"
+}
 at=$((items / 10))
 poll_until 120 sold "$at" || true
 for service in purchase orders ops redis; do
-    podman kill -s KILL "$(container "$service")" >/dev/null
-    # By its restart policy; some versions of podman leave that to a start.
-    poll_until 5 is_running "$service" || podman start "$(container "$service")" >/dev/null
+    kill_container "$service"
     poll_until 30 is_running "$service" || true
     at=$((at + items / 10))
     poll_until 60 sold "$at" || true
@@ -122,8 +126,7 @@ poll_until 120 has_orders "$items" || true
 fact "orders" "$items" "$(orders)"
 fact "breaches that buyers saw" "" "$(perl -MJSON::PP -0ne 'print join ", ", @{decode_json($_)->{breaches}}' "$work/race.json" 2>/dev/null || tail -n 1 "$work/race.err")"
 # The load shares the edge's network, so that the edge is killed after it.
-podman kill -s KILL "$(container edge)" >/dev/null
-poll_until 5 is_running edge || podman start "$(container edge)" >/dev/null
+kill_container edge
 poll_until 60 answers time && said=answers || said="does not answer"
 fact "edge, killed and back" answers "$said"
 fact "seckill verify" PASS "$(in_container orders seckill verify 2>&1 | grep -oE '^(PASS|FAIL)' | head -n 1)"
