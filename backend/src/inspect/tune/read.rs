@@ -87,7 +87,7 @@ async fn edge(config: &Config, options: &Options, notes: &mut Vec<String>) -> Op
     let found = edges::find(config, named).await;
     if found.own.is_empty() {
         let others: Vec<String> = found.others.iter().map(Edge::shown).collect();
-        notes.push(no_edge(&others));
+        notes.push(no_edge(&others, options.parts.is_empty()));
     }
     for edge in found.own {
         match &edge.directives {
@@ -105,8 +105,9 @@ async fn edge(config: &Config, options: &Options, notes: &mut Vec<String>) -> Op
     None
 }
 
-/// What is left out where none of these edges is known to be this system's.
-fn no_edge(others: &[String]) -> String {
+/// Why there is no edge to look at, beside these that may be others', and what that leaves
+/// out of the parts that are found.
+fn no_edge(others: &[String], parts_are_found: bool) -> String {
     let why = match others {
         [] => "no edge runs here".to_owned(),
         others => format!(
@@ -114,10 +115,13 @@ fn no_edge(others: &[String]) -> String {
             others.join(", ")
         ),
     };
-    format!(
-        "{why}; the settings of nginx, and those of the kernel for an edge, are left out, and \
-         --parts kernel,nginx shows them"
-    )
+    match parts_are_found {
+        true => format!(
+            "{why}; the settings of nginx, and those of the kernel for an edge, are left out, \
+             and --parts kernel,nginx shows them"
+        ),
+        false => why,
+    }
 }
 
 fn of_edge(
@@ -326,9 +330,13 @@ mod tests {
     #[test]
     fn what_is_left_out_without_an_edge_is_said() {
         for others in [&[][..], &["/etc/nginx/nginx.conf".to_owned()]] {
-            let note = no_edge(others);
-            assert!(note.contains("--parts kernel,nginx"), "{note}");
+            let note = no_edge(others, true);
+            assert!(
+                note.contains("left out, and --parts kernel,nginx"),
+                "{note}"
+            );
             assert!(others.iter().all(|it| note.contains(it)), "{note}");
+            assert!(!no_edge(others, false).contains("left out"), "{note}");
         }
     }
 
