@@ -131,7 +131,7 @@ poll_until 60 answers time && said=answers || said="does not answer"
 fact "edge, killed and back" answers "$said"
 fact "seckill verify" PASS "$(in_container orders seckill verify 2>&1 | grep -oE '^(PASS|FAIL)' | head -n 1)"
 began=$SECONDS
-podman stop "$(container purchase)" >/dev/null
+podman stop "$(container purchase)" >>"$work/compose.log" 2>&1
 fact "purchase: stops by SIGTERM, exit status" 0 "$(podman inspect --format '{{.State.ExitCode}}' "$(container purchase)")"
 printf '     it took %s s; sold in %s\n' "$((SECONDS - began))" "$(perl -MJSON::PP -0ne 'print decode_json($_)->{elapsed_ms} / 1000, " s"' "$work/race.json" 2>/dev/null)"
 exit "$failed"
