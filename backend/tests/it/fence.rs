@@ -320,45 +320,6 @@ async fn a_segment_that_nobody_lets_go_on_does_so_by_itself() {
     shop.shut().await;
 }
 
-/// A process whose connection is older than the round: it learns of the catalogue by reading
-/// it, not by its next connection, which finds neither stock nor catalogue.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_sold_of_a_round_that_came_later_is_made_again_in_an_empty_redis() {
-    let mut shop = stock_rebuild::open(10).await;
-    let mut conn = shop.link.conn().await.unwrap();
-    let () = conn.rename(keys::CATALOGUE, "aside").await.unwrap();
-    shop.fenced(LIMITS).await;
-    shop.segments.conn(&item(), 1).await.unwrap();
-    let () = conn.rename("aside", keys::CATALOGUE).await.unwrap();
-    eventually("the round is known", || async {
-        shop.buys("u0", "r").await.then_some(())
-    })
-    .await;
-    buys(&shop, 1..4).await;
-    redis::cmd("FLUSHALL").exec_async(&mut conn).await.unwrap();
-    let all = ["KILL", "TYPE", "normal", "SKIPME", "yes"];
-    redis::cmd("CLIENT")
-        .arg(&all)
-        .exec_async(&mut conn)
-        .await
-        .unwrap();
-    eventually("all four are journalled", || async {
-        shop.click_once("early", "r").await;
-        (shop.journals().waiting() >= 4).then_some(())
-    })
-    .await;
-    heals(&mut shop);
-    shop.replays();
-    for n in 0..4 {
-        let user = format!("u{n}");
-        eventually("they have it again", || async {
-            (shop.result(&user).await["status"] == "succeeded").then_some(())
-        })
-        .await;
-    }
-    shop.shut().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_starts_beside_an_older_redis_halts_it_too() {
     let mut shop = open(10).await;
