@@ -68,6 +68,9 @@ fact "edge that may write nowhere: its exit status and cure" "2 mount a tmpfs" "
 said=$(podman run --rm --network none --read-only --tmpfs /tmp -e 'SECKILL_EDGE_REDIS=redis;deny' -v "$PWD/secrets/edge-keys:/run/secrets/seckill-keys:ro" localhost/seckill-edge 2>&1) && status=0 || status=$?
 fact "edge with an address that is none: its exit status" 2 "$status"
 
+printf 'FROM scratch\nCOPY secrets /\n' | podman build --isolation chroot -q -f - . >>"$work/compose.log" 2>&1 && said=taken || said=ignored
+fact "secrets, in a build beside them" ignored "$said"
+
 # --- It runs ---------------------------------------------------------------
 
 step "Starting"
