@@ -136,5 +136,5 @@ fact "seckill verify" PASS "$(in_container orders seckill verify 2>&1 | grep -oE
 began=$SECONDS
 podman stop "$(container purchase)" >>"$work/compose.log" 2>&1
 fact "purchase: stops by SIGTERM, exit status" 0 "$(podman inspect --format '{{.State.ExitCode}}' "$(container purchase)")"
-printf '     it took %s s; sold in %s\n' "$((SECONDS - began))" "$(perl -MJSON::PP -0ne 'print decode_json($_)->{elapsed_ms} / 1000, " s"' "$work/race.json" 2>/dev/null)"
+printf '     it took %s s; buyers clicked for %s, the last minute on what was sold out\n' "$((SECONDS - began))" "$(perl -MJSON::PP -0ne 'print decode_json($_)->{elapsed_ms} / 1000, " s"' "$work/race.json" 2>/dev/null)"
 exit "$failed"
