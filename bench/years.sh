@@ -90,6 +90,14 @@ anon_kib() { local pid n=0; for pid in "$@"; do n=$((n + $(awk '/^RssAnon/ { pri
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 # The sum of those of MariaDB's counters whose names begin so.
 status_of() { mariadb_ask shop "SHOW GLOBAL STATUS LIKE '$1%'" | awk '{ n += $2 } END { print n + 0 }'; }
+# What Redis keeps of the products of a day for four weeks, and of the last 100,000 buyers
+# who may buy again: here all rounds are of one day.
+bounded_bytes() {
+    local key n=0
+    while read -r key; do n=$((n + $(cli MEMORY USAGE "$key" SAMPLES 0))); done \
+        < <(cli --scan --pattern 'seckill::{*}::hot'; cli --scan --pattern seckill::regrabs)
+    echo "$n"
+}
 info_of() { cli INFO "$1" | tr -d '\r' | sed -n "s/^$2://p"; }
 edge_metric() { curl -fsS "http://127.0.0.1:$port/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 
@@ -115,7 +123,10 @@ measure() {
         note "${name%1} role, processor time" "$(per_second $(($(ticks "${pid_of[$name]}") - before[at])))" "% of a core"
         at=$((at + 1))
     done
-    note "Redis, memory" "$(($(info_of memory used_memory) / 1024))" KiB
+    local bounded
+    bounded=$(bounded_bytes)
+    note "Redis, memory" "$((($(info_of memory used_memory) - bounded) / 1024))" KiB
+    note "Redis, memory of what a day and the last buyers leave" "$((bounded / 1024))" KiB
     note "Redis, keys" "$(cli DBSIZE)" keys
     for name in "${all[@]}"; do note "${name%1} role, memory" "$(rss_kib "${pid_of[$name]}")" KiB; done
     # shellcheck disable=SC2046 # several process ids
