@@ -340,18 +340,21 @@ async fn a_silent_redis_is_not_waited_for_without_end() {
 async fn a_command_that_stops_a_sale_waits_for_a_redis_that_is_slow_to_answer() {
     let (console, _, _) = on_sale().await;
     let mut conn = console.link.conn().await.unwrap();
+    // A login is the first that a connection waits for.
+    let mut user = redis::cmd("ACL");
+    user.arg("SETUSER").arg("shop").arg("on").arg(">pw");
+    user.arg("~*").arg("&*").arg("+@all");
+    user.exec_async(&mut conn).await.unwrap();
+    let url = format!("unix://{}?user=shop&pass=pw", console.link.address());
     // Longer than a role waits.
     let mut pause = redis::cmd("CLIENT");
-    pause.arg("PAUSE").arg(1_500).arg("ALL");
+    pause.arg("PAUSE").arg(2_500).arg("ALL");
     pause.exec_async(&mut conn).await.unwrap();
     let folder = tempfile::TempDir::new().unwrap();
     let output = program()
         .args(["round", "pause", "1"])
         .env("SECKILL_DATA", folder.path())
-        .env(
-            "SECKILL_REDIS_URL",
-            format!("unix://{}", console.link.address()),
-        )
+        .env("SECKILL_REDIS_URL", url)
         .env("SECKILL_DATABASE_URL", &console.database_url)
         .output()
         .unwrap();
