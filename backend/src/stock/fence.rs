@@ -45,6 +45,8 @@ use sold::Sold;
 /// Longest wait for the archive: a database that hangs must not keep a Redis that is
 /// well from selling. It is compared as soon as the database answers.
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
+/// Streams whose last events are read at once: all replies have one time limit.
+const STREAMS: usize = 250;
 /// How often a master that is away is tried again while nobody buys.
 const FOLLOW: Duration = Duration::from_millis(250);
 /// For how long after its round's end a segment is compared, in ms.
@@ -180,13 +182,17 @@ impl Fence {
         let sold: Vec<Option<EntryId>> = here.iter().map(|it| self.sold.last(it)).collect();
         let mut conn = link.conn_unguarded().await?;
         let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut conn).await?;
-        let mut pipe = redis::Pipeline::with_capacity(here.len());
-        for segment in &here {
-            pipe.cmd("XINFO")
-                .arg("STREAM")
-                .arg(keys::outbox(&segment.item, segment.number));
+        let mut replies: Vec<RedisResult<Value>> = Vec::with_capacity(here.len());
+        for some in here.chunks(STREAMS) {
+            let mut pipe = redis::Pipeline::with_capacity(some.len());
+            for segment in some {
+                pipe.cmd("XINFO")
+                    .arg("STREAM")
+                    .arg(keys::outbox(&segment.item, segment.number));
+            }
+            let some: Vec<_> = pipe.ignore_errors().query_async(&mut conn).await?;
+            replies.extend(some);
         }
-        let replies: Vec<RedisResult<Value>> = pipe.ignore_errors().query_async(&mut conn).await?;
         let at_ms = seconds * 1000 + micros / 1000;
         let mut check = Check::default();
         for ((segment, sold), reply) in here.into_iter().zip(sold).zip(replies) {
