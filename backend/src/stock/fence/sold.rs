@@ -263,7 +263,7 @@ mod tests {
         sold.learn(&segment, "t2", later + 1);
         sold.learn(&segment, "t1", later + 2);
         assert_eq!(sold.transfers(&segment), ["t1", "t2"]);
-        assert_eq!(sold.recent(later + KEEP_MS), [segment.clone()]);
+        assert_eq!(sold.recent(later + KEEP_MS), std::slice::from_ref(&segment));
         sold.forget_transfers(&segment, &["t1".to_owned()]);
         assert_eq!(sold.transfers(&segment), ["t2"]);
         sold.learn(&segment, "t3", later + 2 + KEEP_MS);
